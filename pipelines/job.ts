@@ -1,0 +1,154 @@
+/**
+ * Jobs and their results as plain data: what crosses the channel between the HTTP process and the
+ * engine process. Types only, nothing here runs.
+ */
+
+/** A weights file as a catalogue resolved it; the engine never looks names up. */
+export interface ModelFile {
+  /** Absolute path with symbolic links resolved. */
+  path: string;
+  /** Name without folder and extension, as the infotext prints it (`Model: name`). */
+  name: string;
+  /** First 10 hex digits of the file's SHA-256; null while it is not known yet. */
+  hash: string | null;
+}
+
+/** Where random numbers come from: Philox as an NVIDIA GPU makes them, or PyTorch's CPU generator. */
+export type NoiseSource = 'NV' | 'CPU';
+
+/** How finished pictures are encoded. */
+export interface OutputFormat {
+  format: 'png' | 'jpeg' | 'webp';
+  /** JPEG and WebP quality, 1-100. */
+  quality: number;
+  /** Whether the infotext is written into the file. */
+  writeInfotext: boolean;
+}
+
+/** What the web UI's options decide for one job. All plain numbers and names, defaults filled. */
+export interface JobOptions {
+  noiseSource: NoiseSource;
+  /** 1 = last layer; k > 1 skips k - 1 layers (SD 1.x; on SDXL only with `sdxlClipLSkip`). */
+  clipSkip: number;
+  sdxlClipLSkip: boolean;
+  emphasis: 'Original' | 'No norm' | 'Ignore' | 'None';
+  /** Tokens to look back for a comma when a 75-token chunk is full; 0 switches it off. */
+  commaPaddingBacktrack: number;
+  /** Added to the seed for every draw after the first; 0 = off. */
+  etaNoiseSeedDelta: number;
+  etaAncestral: number;
+  etaDdim: number;
+  sChurn: number;
+  sTmin: number;
+  sTmax: number;
+  sNoise: number;
+  sMinUncond: number;
+  /** Schedule overrides; 0 = the model's or scheduler's own. */
+  sigmaMin: number;
+  sigmaMax: number;
+  rho: number;
+  alwaysDiscardNextToLastSigma: boolean;
+  sgmNoiseMultiplier: boolean;
+  padCondUncond: boolean;
+  batchCondUncond: boolean;
+  sdxlCropTop: number;
+  sdxlCropLeft: number;
+  sdxlRefinerLowAestheticScore: number;
+  sdxlRefinerHighAestheticScore: number;
+  /** Send a preview every n steps; 0 = never. */
+  previewEverySteps: number;
+  /** Keys of the infotext that the options switch off. */
+  addModelName: boolean;
+  addModelHash: boolean;
+  addVaeName: boolean;
+  addVaeHash: boolean;
+  addVersion: boolean;
+}
+
+/** Text to picture, every name resolved and every number checked by the HTTP side. */
+export interface Txt2ImgJob {
+  kind: 'txt2img';
+  checkpoint: ModelFile;
+  /** A separate VAE file; null takes the checkpoint's own. */
+  vae: ModelFile | null;
+  /** Styles applied, comments removed; still with `<lora:…>` tags. */
+  prompt: string;
+  negativePrompt: string;
+  /** Names of the styles that were applied, for `info`. */
+  styles: string[];
+  /** 0 … 2^32-1, already drawn when the request said -1. Image i of the job takes seed + i. */
+  seed: number;
+  subseed: number;
+  /** 0 … 1; 0 = no variation. */
+  subseedStrength: number;
+  /** Pixels; 0 = off. */
+  seedResizeFromW: number;
+  seedResizeFromH: number;
+  /** Display name from `pipelines/samplers/catalogue`. */
+  sampler: string;
+  /** Scheduler label as asked for; `Automatic` lets the sampler choose. */
+  scheduler: string;
+  steps: number;
+  /** Guidance; 1 = no uncond pass. */
+  cfgScale: number;
+  /** Pixels; any size within the limits, the latent is floor(side / 8). */
+  width: number;
+  height: number;
+  batchSize: number;
+  nIter: number;
+  /** null = the sampler's own default. */
+  eta: number | null;
+  tiling: boolean;
+  restoreFaces: boolean;
+  /** As sent; it only shows in `info` for a plain txt2img. */
+  denoisingStrength: number | null;
+  /** Whether a grid is put before the pictures when there are two or more. */
+  grid: boolean;
+  output: OutputFormat;
+  options: JobOptions;
+  /** What the request asked for and this server could not do; copied into `info.comments`. */
+  comments: string[];
+}
+
+export type Job = Txt2ImgJob;
+
+/** A finished (or interrupted) job. */
+export interface JobResult {
+  /** Encoded pictures, the grid first when there is one. */
+  images: Uint8Array[];
+  /** One text per picture in `images`. */
+  infotexts: string[];
+  /** The members of A1111's `info` object, in its order, then ours. */
+  info: Record<string, unknown>;
+  /** Denoising steps that ran, over all iterations. */
+  stepsExecuted: number;
+}
+
+/** Where a running job is; sent at the start of each iteration and after each step. */
+export interface JobProgress {
+  /** Text of the phase, e.g. `Batch 1 out of 2`. */
+  job: string;
+  /** Iterations finished and their total. */
+  jobNo: number;
+  jobCount: number;
+  /** 0-based step within the iteration, and the steps that will run. */
+  samplingStep: number;
+  samplingSteps: number;
+}
+
+/** A cheap picture of the latent: one u8 RGB pixel per latent cell, rows top to bottom. */
+export interface JobPreview {
+  width: number;
+  height: number;
+  rgb: Uint8Array;
+}
+
+/** What a pipeline calls while it works; both sides of one running job. */
+export interface JobHooks {
+  onProgress(progress: JobProgress): void;
+  onPreview(preview: JobPreview): void;
+  /** One line for the log with its fields. */
+  onLog(message: string, fields: Record<string, unknown>): void;
+  /** Set from outside while the job runs; checked before every model call. */
+  readonly control: { interrupted: boolean; skipped: boolean };
+}
