@@ -152,3 +152,29 @@ export interface JobHooks {
   /** Set from outside while the job runs; checked before every model call. */
   readonly control: { interrupted: boolean; skipped: boolean };
 }
+
+/** What the command line decides for the engine process, once and for all its jobs. */
+export interface EngineSettings {
+  device: 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
+  /** Threads of one session's pool, 1 or more. */
+  threads: number;
+  /** `medvram` and `lowvram` keep only the network in use. */
+  memoryMode: 'normal' | 'medvram' | 'lowvram';
+}
+
+/** Memory of the engine process in bytes. */
+export interface EngineMemory {
+  rss: number;
+  arrayBuffers: number;
+}
+
+/** What the engine process drives: one job at a time, everything that holds memory behind it. */
+export interface Runner {
+  /** Runs one job to its end, or to the interruption that `hooks.control` asks for. */
+  run(job: Job, hooks: JobHooks): Promise<JobResult>;
+  /** Makes a checkpoint ready, so that a broken file is reported now and not by the next job. */
+  load(checkpoint: ModelFile, vae: ModelFile | null): Promise<void>;
+  /** Gives back every session; the next job loads again. */
+  unload(): Promise<void>;
+  memory(): EngineMemory;
+}
