@@ -1,0 +1,88 @@
+import { ImageError } from './errors.ts';
+import { sharp } from './sharp.ts';
+
+/** Decoded pixels: u8 `[height, width, channels]`, sRGB 0-255, alpha not premultiplied. */
+export interface DecodedImage {
+  width: number;
+  height: number;
+  /** 4 when the file has an alpha channel or transparent palette entries. */
+  channels: 3 | 4;
+  data: Uint8Array;
+}
+
+export interface DecodeLimits {
+  /** Pixels the file may declare; checked before anything is decoded. */
+  maxPixels: number;
+  /** Time for one decode. */
+  timeoutSeconds: number;
+}
+
+/**
+ * 4096 x 4096 is the largest picture this server makes, so the largest it takes back. A PNG of 31 kB can
+ * declare 256 megapixels; refusing by the header costs 1 ms. The time is ten times that of an honest
+ * picture at the limit.
+ */
+export const DECODE_LIMITS: DecodeLimits = { maxPixels: 4096 * 4096, timeoutSeconds: 10 };
+
+/**
+ * Decodes PNG, JPEG, WebP or GIF (first frame) to 8-bit sRGB. EXIF orientation is applied; grey, palette,
+ * 16-bit and CMYK pictures and embedded colour profiles are converted.
+ *
+ * @param bytes   a complete file; truncated ones are refused, never padded with grey
+ * @param limits  `DECODE_LIMITS` unless a caller is stricter
+ * @throws ImageError `UNSUPPORTED_FORMAT`, `IMAGE_TOO_LARGE`, `CORRUPT_IMAGE`
+ */
+export async function decodeImage(
+  bytes: Uint8Array,
+  limits: DecodeLimits = DECODE_LIMITS,
+): Promise<DecodedImage> {
+  try {
+    const { data, info } = await sharp(bytes, {
+      limitInputPixels: limits.maxPixels,
+      failOn: 'error',
+      pages: 1,
+      sequentialRead: true,
+      autoOrient: true,
+    })
+      .timeout({ seconds: limits.timeoutSeconds })
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    if (info.channels !== 3 && info.channels !== 4) {
+      throw new ImageError('CORRUPT_IMAGE', `The picture has ${info.channels} channels.`);
+    }
+    return { width: info.width, height: info.height, channels: info.channels, data };
+  } catch (error) {
+    throw error instanceof ImageError ? error : toImageError(error, limits);
+  }
+}
+
+/** Sorts libvips' messages into the error codes of this folder. */
+export function toImageError(error: unknown, limits: DecodeLimits = DECODE_LIMITS): ImageError {
+  const message = error instanceof Error ? error.message : String(error);
+  if (/unsupported image format|is empty/.test(message)) {
+    return new ImageError(
+      'UNSUPPORTED_FORMAT',
+      'Expected a PNG, JPEG, WebP or GIF picture but received something else.',
+      { cause: error },
+    );
+  }
+  if (/exceeds pixel limit|exceeds channel limit/.test(message)) {
+    return new ImageError(
+      'IMAGE_TOO_LARGE',
+      `Expected a picture of at most ${limits.maxPixels} pixels but received a larger one.`,
+      { cause: error },
+    );
+  }
+  if (/^timeout/.test(message)) {
+    return new ImageError(
+      'IMAGE_TOO_LARGE',
+      `Decoding the picture took over ${limits.timeoutSeconds} seconds.`,
+      { cause: error },
+    );
+  }
+  const reason = message.split('\n', 1)[0] ?? '';
+  return new ImageError('CORRUPT_IMAGE', `The picture cannot be decoded: ${reason}`, {
+    cause: error,
+  });
+}
