@@ -1,0 +1,181 @@
+/** Schemas and the table of operations, written as an OpenAPI 3.1 document. */
+import { z } from 'zod';
+import { OPERATIONS, type Operation } from './operations.ts';
+import {
+  PromptStyleItem,
+  SamplerItem,
+  SchedulerItem,
+  SDModelItem,
+  SDVaeItem,
+} from './schemas/catalogues.ts';
+import { ApiError, HTTPValidationError, ValidationError } from './schemas/errors.ts';
+import { Options } from './schemas/options.ts';
+import {
+  PendingTasksResponse,
+  ProgressResponse,
+  TaskProgressRequest,
+  TaskProgressResponse,
+} from './schemas/progress.ts';
+import {
+  HealthResponse,
+  MemoryResponse,
+  QueueStatusResponse,
+  ReadyResponse,
+} from './schemas/server.ts';
+import { TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
+
+/** Names of components: A1111's own where it has the schema. */
+const REQUESTS = {
+  StableDiffusionTxt2ImgProcessingAPI: Txt2ImgRequest,
+  ProgressRequest: TaskProgressRequest,
+};
+const ANSWERS = {
+  HTTPValidationError,
+  HealthResponse,
+  MemoryResponse,
+  OptionsModel: Options,
+  PendingTasksResponse,
+  PromptStyleItem,
+  QueueStatusResponse,
+  ReadyResponse,
+  SDModelItem,
+  SDVaeItem,
+  SamplerItem,
+  SchedulerItem,
+  TaskProgressResponse,
+  TextToImageResponse,
+  ValidationError,
+  ApiError,
+  modules__api__models__ProgressResponse: ProgressResponse,
+};
+
+const STATUS_WORDS: Readonly<Record<number, string>> = {
+  400: 'Sampler not found',
+  401: 'User name or password missing or wrong',
+  404: 'Model not found',
+  413: 'Body too large',
+  415: 'Body is not JSON',
+  422: 'Validation Error',
+  500: 'The engine failed',
+  503: 'Queue full, engine not ready, or server shutting down; see Retry-After',
+  504: 'The engine hung and was stopped',
+};
+
+type Json = Record<string, unknown>;
+
+/**
+ * Builds the document.
+ *
+ * @param version  of the server
+ * @returns a plain object, the same for the same version
+ */
+export function buildDocument(version: string): Json {
+  const names = new Map<z.ZodType, string>();
+  for (const [id, schema] of Object.entries({ ...REQUESTS, ...ANSWERS })) names.set(schema, id);
+  const paths: Record<string, Json> = {};
+  for (const operation of OPERATIONS) {
+    const path = paths[operation.path] ?? {};
+    path[operation.method] = describeOperation(operation, names);
+    paths[operation.path] = path;
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'sdserve',
+      version,
+      description: 'The Stable Diffusion web UI API, served without Python.',
+    },
+    paths,
+    components: {
+      schemas: { ...writeSchemas(REQUESTS, 'input'), ...writeSchemas(ANSWERS, 'output') },
+      securitySchemes: { HTTPBasic: { type: 'http', scheme: 'basic' } },
+    },
+  };
+}
+
+function describeOperation(operation: Operation, names: ReadonlyMap<z.ZodType, string>): Json {
+  const { id, tag, summary, body, query, statuses = [] } = operation;
+  const isOpen = operation.path === '/health';
+  const responses: Json = { 200: { description: 'OK', content: answerContent(operation, names) } };
+  const failures = [...statuses, ...(body || query ? [422] : []), ...(isOpen ? [] : [401])];
+  for (const status of failures.sort((a, b) => a - b)) {
+    const error =
+      status === 422
+        ? {
+            anyOf: [
+              { $ref: '#/components/schemas/HTTPValidationError' },
+              { $ref: '#/components/schemas/ApiError' },
+            ],
+          }
+        : { $ref: '#/components/schemas/ApiError' };
+    responses[status] = {
+      description: STATUS_WORDS[status] ?? 'Error',
+      content: { 'application/json': { schema: error } },
+    };
+  }
+  return {
+    operationId: id,
+    summary,
+    tags: [tag],
+    ...(query ? { parameters: describeQuery(query) } : {}),
+    ...(body
+      ? {
+          requestBody: {
+            required: true,
+            content: { 'application/json': { schema: reference(body, names, 'input') } },
+          },
+        }
+      : {}),
+    responses,
+    ...(isOpen ? {} : { security: [{ HTTPBasic: [] }] }),
+  };
+}
+
+function answerContent({ answer }: Operation, names: ReadonlyMap<z.ZodType, string>): Json {
+  if ('media' in answer) return { [answer.media]: { schema: { type: 'string' } } };
+  const schema =
+    'listOf' in answer
+      ? { type: 'array', items: reference(answer.listOf, names, 'output') }
+      : reference(answer, names, 'output');
+  return { 'application/json': { schema } };
+}
+
+function describeQuery(query: z.ZodObject): Json[] {
+  return Object.entries(query.shape).map(([name, schema]) => {
+    const { description, ...rest } = writeSchema(schema as z.ZodType, 'input');
+    return { name, in: 'query', required: false, description, schema: rest };
+  });
+}
+
+function reference(
+  schema: z.ZodType,
+  names: ReadonlyMap<z.ZodType, string>,
+  io: 'input' | 'output',
+): Json {
+  const name = names.get(schema);
+  return name === undefined ? writeSchema(schema, io) : { $ref: `#/components/schemas/${name}` };
+}
+
+function writeSchema(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _, ...json } = z.toJSONSchema(schema, { io, override: writeDefault });
+  return json;
+}
+
+function writeSchemas(schemas: Readonly<Record<string, z.ZodType>>, io: 'input' | 'output'): Json {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(schemas)) registry.add(schema, { id });
+  const written = z.toJSONSchema(registry, {
+    io,
+    uri: (id) => `#/components/schemas/${id}`,
+    override: writeDefault,
+  });
+  return Object.fromEntries(
+    Object.entries(written.schemas).map(([id, { $schema: _, $id: __, ...json }]) => [id, json]),
+  );
+}
+
+/** Puts defaults back: zod leaves them out of inputs that are transformed before the check. */
+function writeDefault({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodType; jsonSchema: Json }) {
+  const { def } = zodSchema._zod;
+  if (def.type === 'default' && 'defaultValue' in def) jsonSchema.default = def.defaultValue;
+}

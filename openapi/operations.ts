@@ -1,0 +1,250 @@
+/** Every endpoint with its schemas: what `/openapi.json` documents and what 405 is decided by. */
+import type { z } from 'zod';
+import {
+  PromptStyleItem,
+  SamplerItem,
+  SchedulerItem,
+  SDModelItem,
+  SDVaeItem,
+} from './schemas/catalogues.ts';
+import { Options } from './schemas/options.ts';
+import {
+  PendingTasksResponse,
+  ProgressQuery,
+  ProgressResponse,
+  TaskProgressRequest,
+  TaskProgressResponse,
+} from './schemas/progress.ts';
+import {
+  Flags,
+  HealthResponse,
+  MemoryResponse,
+  Nothing,
+  Null,
+  QueueStatusResponse,
+  ReadyResponse,
+} from './schemas/server.ts';
+import { TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
+
+export interface Operation {
+  method: 'get' | 'post';
+  path: string;
+  /** A1111's where it has the endpoint. */
+  id: string;
+  tag: 'Generation' | 'Control' | 'Models' | 'Lists' | 'Options' | 'Server';
+  summary: string;
+  body?: z.ZodType;
+  query?: z.ZodObject;
+  /** A schema, a list of items of one, or the media type of something else than JSON. */
+  answer: z.ZodType | { listOf: z.ZodType } | { media: string };
+  /** Statuses besides 200, 401, and 422 where there is a body or query. */
+  statuses?: readonly number[];
+}
+
+/** What any call that waits in the queue may answer. */
+const QUEUED = [500, 503, 504] as const;
+
+export const OPERATIONS: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/sdapi/v1/txt2img',
+    id: 'text2imgapi_sdapi_v1_txt2img_post',
+    tag: 'Generation',
+    summary: 'Draws pictures from a text.',
+    body: Txt2ImgRequest,
+    answer: TextToImageResponse,
+    statuses: [400, 404, 413, 415, ...QUEUED],
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/progress',
+    id: 'progressapi_sdapi_v1_progress_get',
+    tag: 'Control',
+    summary: 'Tells where the running job is.',
+    query: ProgressQuery,
+    answer: ProgressResponse,
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/interrupt',
+    id: 'interruptapi_sdapi_v1_interrupt_post',
+    tag: 'Control',
+    summary: 'Ends the running job within one step; it answers with what it has.',
+    answer: Nothing,
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/skip',
+    id: 'skip_sdapi_v1_skip_post',
+    tag: 'Control',
+    summary: 'Ends the running iteration within one step.',
+    answer: Null,
+  },
+  {
+    method: 'post',
+    path: '/internal/progress',
+    id: 'progressapi_internal_progress_post',
+    tag: 'Control',
+    summary: 'Tells where one task is.',
+    body: TaskProgressRequest,
+    answer: TaskProgressResponse,
+    statuses: [413, 415],
+  },
+  {
+    method: 'get',
+    path: '/internal/pending-tasks',
+    id: 'get_pending_tasks_internal_pending_tasks_get',
+    tag: 'Control',
+    summary: 'Lists the tasks that wait or run.',
+    answer: PendingTasksResponse,
+  },
+  {
+    method: 'get',
+    path: '/internal/ping',
+    id: 'ping_internal_ping_get',
+    tag: 'Server',
+    summary: 'Answers.',
+    answer: Nothing,
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/options',
+    id: 'get_config_sdapi_v1_options_get',
+    tag: 'Options',
+    summary: 'Reads all options.',
+    answer: Options,
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/options',
+    id: 'set_config_sdapi_v1_options_post',
+    tag: 'Options',
+    summary: 'Sets options and keeps them; a new checkpoint is loaded before the answer.',
+    body: Options.partial().describe('Options to set; unknown keys are ignored.'),
+    answer: Null,
+    statuses: [404, 413, 415, ...QUEUED],
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/cmd-flags',
+    id: 'get_cmd_flags_sdapi_v1_cmd_flags_get',
+    tag: 'Options',
+    summary: 'Reads the command-line flags.',
+    answer: Flags,
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/samplers',
+    id: 'get_samplers_sdapi_v1_samplers_get',
+    tag: 'Lists',
+    summary: 'Lists samplers.',
+    answer: { listOf: SamplerItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/schedulers',
+    id: 'get_schedulers_sdapi_v1_schedulers_get',
+    tag: 'Lists',
+    summary: 'Lists schedulers.',
+    answer: { listOf: SchedulerItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/prompt-styles',
+    id: 'get_prompt_styles_sdapi_v1_prompt_styles_get',
+    tag: 'Lists',
+    summary: 'Lists styles.',
+    answer: { listOf: PromptStyleItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/sd-models',
+    id: 'get_sd_models_sdapi_v1_sd_models_get',
+    tag: 'Models',
+    summary: 'Lists checkpoints.',
+    answer: { listOf: SDModelItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/sd-vae',
+    id: 'get_sd_vaes_sdapi_v1_sd_vae_get',
+    tag: 'Models',
+    summary: 'Lists separate VAEs.',
+    answer: { listOf: SDVaeItem },
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/refresh-checkpoints',
+    id: 'refresh_checkpoints_sdapi_v1_refresh_checkpoints_post',
+    tag: 'Models',
+    summary: 'Looks for new checkpoints.',
+    answer: Null,
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/refresh-vae',
+    id: 'refresh_vae_sdapi_v1_refresh_vae_post',
+    tag: 'Models',
+    summary: 'Looks for new VAEs.',
+    answer: Null,
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/unload-checkpoint',
+    id: 'unloadapi_sdapi_v1_unload_checkpoint_post',
+    tag: 'Models',
+    summary: 'Gives back the memory of the models.',
+    answer: Nothing,
+    statuses: QUEUED,
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/reload-checkpoint',
+    id: 'reloadapi_sdapi_v1_reload_checkpoint_post',
+    tag: 'Models',
+    summary: 'Loads the chosen checkpoint.',
+    answer: Nothing,
+    statuses: [404, ...QUEUED],
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/memory',
+    id: 'get_memory_sdapi_v1_memory_get',
+    tag: 'Server',
+    summary: 'Tells how much memory is in use.',
+    answer: MemoryResponse,
+  },
+  {
+    method: 'get',
+    path: '/health',
+    id: 'health_get',
+    tag: 'Server',
+    summary: 'Tells that the HTTP process lives; needs no password.',
+    answer: HealthResponse,
+  },
+  {
+    method: 'get',
+    path: '/health/ready',
+    id: 'health_ready_get',
+    tag: 'Server',
+    summary: 'Tells whether a job would start.',
+    answer: ReadyResponse,
+    statuses: [503],
+  },
+  {
+    method: 'get',
+    path: '/metrics',
+    id: 'metrics_get',
+    tag: 'Server',
+    summary: 'Counters in the Prometheus text format.',
+    answer: { media: 'text/plain' },
+  },
+  {
+    method: 'get',
+    path: '/queue/status',
+    id: 'queue_status_get',
+    tag: 'Server',
+    summary: 'Tells how long the queue is.',
+    answer: QueueStatusResponse,
+  },
+];

@@ -1,0 +1,46 @@
+/** Lists of what can be chosen: checkpoints, VAEs, samplers, schedulers, styles. */
+import { z } from 'zod';
+
+export const SDModelItem = z
+  .object({
+    title: z.string().describe('File name and short hash; the id for `sd_model_checkpoint`.'),
+    model_name: z.string().describe('File name without extension.'),
+    hash: z.string().nullable().describe('First ten hex digits of the SHA-256.'),
+    sha256: z.string().nullable().describe('SHA-256 of the file.'),
+    filename: z.string().describe('Path on the server.'),
+    config: z.string().nullable().describe('YAML file beside the checkpoint.'),
+  })
+  .describe('A checkpoint.');
+
+export const SDVaeItem = z
+  .object({
+    model_name: z.string().describe('File name; the id for `sd_vae`.'),
+    filename: z.string().describe('Path on the server.'),
+  })
+  .describe('A separate VAE.');
+
+export const SamplerItem = z
+  .object({
+    name: z.string().describe('Name for `sampler_name`.'),
+    aliases: z.array(z.string()).describe('Other names that are accepted.'),
+    options: z.record(z.string(), z.string()).describe('Its traits, as text.'),
+  })
+  .describe('A sampler.');
+
+export const SchedulerItem = z
+  .object({
+    name: z.string().describe('Name for `scheduler`.'),
+    label: z.string().describe('Name for people; accepted, too.'),
+    aliases: z.array(z.string()).nullable().describe('Other names that are accepted.'),
+    default_rho: z.number().describe('rho; -1 when it has none.'),
+    need_inner_model: z.boolean().describe('Whether it reads the model’s own sigmas.'),
+  })
+  .describe('A scheduler.');
+
+export const PromptStyleItem = z
+  .object({
+    name: z.string().describe('Name for `styles`.'),
+    prompt: z.string().nullable().describe('Text that joins the prompt.'),
+    negative_prompt: z.string().nullable().describe('Text that joins the negative prompt.'),
+  })
+  .describe('A style.');
