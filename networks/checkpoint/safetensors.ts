@@ -92,11 +92,7 @@ async function readFrom(handle: FileHandle, fileBytes: number, file: string): Pr
       `The header would have ${headerBytes} bytes but the file has ${fileBytes}: it is cut short.`,
     );
   }
-  return parseHeader(
-    await readExactly(handle, LENGTH_BYTES, headerBytes, file),
-    fileBytes,
-    file,
-  );
+  return parseHeader(await readExactly(handle, LENGTH_BYTES, headerBytes, file), fileBytes, file);
 }
 
 async function readExactly(
@@ -127,9 +123,7 @@ export function isUnchanged(file: SafetensorsFile): boolean {
 }
 
 function isSame(file: SafetensorsFile, stats: fs.Stats): boolean {
-  return (
-    stats.size === file.bytes && stats.mtimeMs === file.mtimeMs && stats.ino === file.inode
-  );
+  return stats.size === file.bytes && stats.mtimeMs === file.mtimeMs && stats.ino === file.inode;
 }
 
 /**
