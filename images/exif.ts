@@ -1,7 +1,7 @@
 /**
  * The one EXIF tag that matters here: UserComment, where JPEG and WebP keep the infotext. Written by
- * hand because the packages at hand lose text: sharp's `withExif` stores non-ASCII as `?`, exifr reads
- * UTF-16 as if it were UTF-8.
+ * hand because the packages at hand lose it: sharp's `withExif` stores non-ASCII as `?`, exifr 7.1 reads
+ * UTF-16 as if it were UTF-8, piexif-ts 2.1 writes the field with the wrong type.
  */
 
 /** `UserComment` (EXIF 2.32, 4.6.5) and the pointer from the first directory to the EXIF one. */

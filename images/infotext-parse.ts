@@ -84,9 +84,9 @@ export function unquote(text: string): string {
 /**
  * Finds the `key: value` pairs of a line. A key is a word character followed by one or more of word
  * characters, blanks, `-` and `/`, right before a colon; a value is a quoted string that a comma or the
- * end follows, or else everything up to the next comma.
+ * end follows, or else everything up to the next comma. Values are returned as they stand, quotes included.
  */
-function scanPairs(line: string): [key: string, value: string][] {
+export function scanPairs(line: string): [key: string, value: string][] {
   const pairs: [string, string][] = [];
   let keyStart = -1;
   let at = 0;
