@@ -1,4 +1,5 @@
 /** Streams a list of tensors into a `.safetensors` file; memory does not grow with the file. */
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import {
@@ -103,7 +104,7 @@ function distribution(
 }
 
 /**
- * Writes the tensors to `file` through `file.part`, so that a file of that name is always whole.
+ * Writes the tensors beside `file` and renames, so that a file of that name is always whole.
  *
  * @returns size of the file in bytes
  */
@@ -116,7 +117,7 @@ export function writeTensors(
   const placed = layOut(tensors, dtype);
   const header = encodeHeader(placed, options.metadata);
   fs.mkdirSync(path.dirname(path.resolve(file)), { recursive: true });
-  const part = `${file}.${process.pid}.part`;
+  const part = `${file}.${randomUUID()}.part`;
   const handle = fs.openSync(part, 'w');
   const put = (bytes: Uint8Array) => {
     for (let at = 0; at < bytes.length; ) at += fs.writeSync(handle, bytes, at);
