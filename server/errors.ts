@@ -1,0 +1,97 @@
+/** The error catalogue: the only place that knows which fault is which HTTP status. */
+import type { Fault } from '../openapi/parse.ts';
+
+/** Codes of the HTTP side and of the engine's supervision, each with its status. */
+export const ERROR_STATUS = {
+  /** A field cannot be read or is out of bounds. */
+  INVALID_REQUEST: 422,
+  INVALID_JSON: 422,
+  BODY_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  BAD_REQUEST: 400,
+  UNAUTHORIZED: 401,
+  /** A browser sent a request for a page of another origin that is not allowed. */
+  CROSS_SITE: 403,
+  SAMPLER_NOT_FOUND: 400,
+  SCHEDULER_NOT_FOUND: 400,
+  MODEL_NOT_FOUND: 404,
+  SCRIPT_NOT_FOUND: 422,
+  /** The request asks for something that would change the picture and is not here. */
+  UNSUPPORTED_FEATURE: 422,
+  LIMIT_EXCEEDED: 422,
+  OPTIONS_NOT_SAVED: 500,
+  QUEUE_FULL: 503,
+  SHUTTING_DOWN: 503,
+  ENGINE_UNAVAILABLE: 503,
+  ENGINE_HUNG: 504,
+  ENGINE_EXITED: 500,
+  ENGINE_BUSY: 500,
+  ENGINE_ERROR: 500,
+  CHECKPOINT_CHANGED: 500,
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_STATUS;
+
+/** Seconds to wait before a retry, where the thrower knows no better. */
+const DEFAULT_RETRY_SECONDS = 5;
+
+/** A refusal with a sentence for people: A1111's HTTPException. */
+export class HttpError extends Error {
+  readonly code: ErrorCode;
+  /** Seconds for `Retry-After`; null for none. */
+  readonly retryAfterSeconds: number | null;
+
+  constructor(code: ErrorCode, detail: string, retryAfterSeconds: number | null = null) {
+    super(detail);
+    this.name = 'HTTPException';
+    this.code = code;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** What is sent for an error. */
+export interface ErrorAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: Record<string, unknown>;
+}
+
+/**
+ * Shapes any thrown value as A1111 does: FastAPI's list for unreadable fields, else the object
+ * {error, detail, body, errors} with `message` and `code` added.
+ *
+ * @param thrown  an HttpError, an InvalidRequest, an EngineError, or anything else (500)
+ */
+export function toErrorAnswer(thrown: unknown): ErrorAnswer {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : 'ENGINE_ERROR';
+  const status = statusOf(code);
+  const headers = retryHeaders(error, status);
+  if ('faults' in error && Array.isArray(error.faults)) {
+    return { status, headers, body: { detail: error.faults as Fault[], message: error.message } };
+  }
+  const isDeliberate = error instanceof HttpError;
+  return {
+    status,
+    headers,
+    body: {
+      error: error.name,
+      detail: isDeliberate ? error.message : '',
+      body: '',
+      errors: isDeliberate ? '' : error.message,
+      message: error.message,
+      code: code,
+    },
+  };
+}
+
+function statusOf(code: string): number {
+  // Own keys only: a domain's code may be any text, `constructor` included.
+  return Object.hasOwn(ERROR_STATUS, code) ? ERROR_STATUS[code as ErrorCode] : 500;
+}
+
+function retryHeaders(error: Error, status: number): Record<string, string> {
+  const seconds = error instanceof HttpError ? error.retryAfterSeconds : null;
+  if (seconds === null && status !== 503) return {};
+  return { 'Retry-After': String(seconds ?? DEFAULT_RETRY_SECONDS) };
+}
