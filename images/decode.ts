@@ -5,7 +5,7 @@ import { sharp } from './sharp.ts';
 export interface DecodedImage {
   width: number;
   height: number;
-  /** 4 when the file has an alpha channel or transparent palette entries. */
+  /** 4 only when at least one pixel is not opaque. */
   channels: 3 | 4;
   data: Uint8Array;
 }
@@ -51,10 +51,34 @@ export async function decodeImage(
     if (info.channels !== 3 && info.channels !== 4) {
       throw new ImageError('CORRUPT_IMAGE', `The picture has ${info.channels} channels.`);
     }
-    return { width: info.width, height: info.height, channels: info.channels, data };
+    const { width, height, channels } = info;
+    if (channels === 4 && isOpaque(data))
+      return { width, height, channels: 3, data: dropAlpha(data) };
+    // A Buffer's `slice` shares memory, a Uint8Array's copies: hand out what the type says.
+    return {
+      width,
+      height,
+      channels,
+      data: new Uint8Array(data.buffer, data.byteOffset, data.length),
+    };
   } catch (error) {
     throw error instanceof ImageError ? error : toImageError(error, limits);
   }
+}
+
+function isOpaque(rgba: Uint8Array): boolean {
+  for (let i = 3; i < rgba.length; i += 4) if (rgba[i] !== 255) return false;
+  return true;
+}
+
+function dropAlpha(rgba: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array((rgba.length / 4) * 3);
+  for (let from = 0, to = 0; from < rgba.length; from += 4) {
+    rgb[to++] = rgba[from]!;
+    rgb[to++] = rgba[from + 1]!;
+    rgb[to++] = rgba[from + 2]!;
+  }
+  return rgb;
 }
 
 /** Sorts libvips' messages into the error codes of this folder. */

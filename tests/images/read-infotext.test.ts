@@ -25,7 +25,6 @@ describe('files that Pillow wrote', () => {
 it('keeps `__proto__` as an ordinary keyword', async () => {
   const file = writePngText(readFixture('rgb.png'), [['__proto__', 'x']]);
   expect([...(await readInfotext(file)).items]).toEqual([['__proto__', 'x']]);
-  expect(({} as Record<string, unknown>)['x']).toBeUndefined();
 });
 
 it('refuses what is no picture', async () => {
