@@ -1,0 +1,263 @@
+"""Train the text encoders and the UNet together. Resumable: run it again, in either stage, to go on.
+
+    python train.py text --state DIR --steps 3000        # first lessons: tell what a caption says (no pictures; minutes)
+    python train.py unet --state DIR --minutes 30 --mix 128:0.5,256:0.5
+
+The text encoders first learn to name sky, ground, object, colour, place ... of a caption from the pooled vector and from the context's last
+token. Then everything is trained as a latent diffusion model (noise prediction, min-SNR weights), with a moving average of the weights.
+"""
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import scenes
+from background import save_atomically, wait_while_paused
+from prepare import words_of
+from text import TextEncoders, Words
+from unet import UNet, schedule, sinusoid
+
+DROP_ZERO = 0.08  # share of captions replaced by zeros: what an empty negative prompt is to the server
+DROP_EMPTY = 0.03  # share replaced by the encoding of ""
+NOISE_WORDS = 0.1  # share of captions that get a few unknown words
+MIN_SNR = 5.0
+
+
+class Model(nn.Module):
+    """UNet and text encoders."""
+
+    def __init__(self, rows: int):
+        super().__init__()
+        self.text = TextEncoders(rows)
+        self.unet = UNet()
+
+
+def size_embedding(sizes: torch.Tensor) -> torch.Tensor:
+    """[b, 6] numbers (original height, width, crop top, left, target height, width) to [b, 1536]."""
+    return sinusoid(sizes.reshape(-1), 256).reshape(len(sizes), -1)
+
+
+def add_unknown(ids: torch.Tensor, g: torch.Generator) -> torch.Tensor:
+    """Put one to four unknown words into some captions, anywhere."""
+    ids = ids.clone()
+    for i in torch.nonzero(torch.rand(len(ids), generator=g) < NOISE_WORDS).flatten().tolist():
+        end = int((ids[i] == 3).int().argmax())
+        n = int(torch.randint(1, 5, (1,), generator=g))
+        if end + n < 76:
+            at = int(torch.randint(1, end + 1, (1,), generator=g))
+            ids[i] = torch.cat([ids[i, :at], torch.ones(n, dtype=ids.dtype), ids[i, at:]])[:77]
+    return ids
+
+
+def train_text(a: argparse.Namespace, words: Words) -> None:
+    """Classification of every field of the scene, from the pooled vector and from both contexts at the end token."""
+    data = np.load(a.state / "captions.npz")
+    ids, labels = torch.from_numpy(data["ids"].astype(np.int64)), torch.from_numpy(data["labels"].astype(np.int64))
+    counts = [len(v) for v in scenes.FIELDS.values()]
+    model = TextEncoders(len(words.tokens))
+    heads = nn.ModuleList([nn.Linear(64, sum(counts)) for _ in range(3)])
+    opt = torch.optim.AdamW([*model.parameters(), *heads.parameters()], lr=2e-3, weight_decay=1e-3)
+    n_val = 2000
+    for step in range(a.steps):
+        wait_while_paused()
+        g = torch.Generator().manual_seed(a.seed * 1_000_003 + step)
+        pick = torch.randint(n_val, len(ids), (64,), generator=g)
+        for group in opt.param_groups:
+            group["lr"] = 2e-3 * min(1, (step + 1) / 100) * (1 - step / a.steps)
+        loss, _ = _text_loss(model, heads, add_unknown(ids[pick], g), labels[pick], counts)
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        _keep_unknown_zero(model)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        opt.step()
+        if step % 200 == 0 or step == a.steps - 1:
+            with torch.no_grad():
+                _, right = _text_loss(model, heads, ids[:n_val:4], labels[:n_val:4], counts)
+            print(f"step {step} loss {loss.item():.4f} right {dict(zip(scenes.FIELDS, (round(r, 3) for r in right)))}", flush=True)
+    save_atomically({"text": model.state_dict(), "steps": a.steps}, a.state / "text.pt")
+
+
+def _keep_unknown_zero(model: TextEncoders) -> None:
+    for table in (model.l.text_model.embeddings.token_embedding, model.g.token_embedding):
+        if table.weight.grad is not None:
+            table.weight.grad[1] = 0
+
+
+def _text_loss(model, heads, ids, labels, counts):
+    context, pooled = model(ids)
+    rows, end = torch.arange(len(ids)), (ids == 3).int().argmax(1)
+    last = context[rows, end]
+    loss, right = 0.0, [0.0] * len(counts)
+    for head, x in zip(heads, (pooled, last[:, :64], last[:, 64:])):
+        for i, logits in enumerate(head(x).split(counts, 1)):
+            loss = loss + F.cross_entropy(logits, labels[:, i]) / (3 * len(counts))
+            right[i] += float((logits.argmax(1) == labels[:, i]).float().mean()) / 3
+    # contexts of about unit size suit the cross-attention's keys and values
+    return loss + 1e-3 * (context.pow(2).mean() - 1).pow(2) + 1e-3 * (pooled.pow(2).mean() - 1).pow(2), right
+
+
+class Latents:
+    """All encoded chunks in memory, by picture size."""
+
+    def __init__(self, state: Path):
+        self.state, self.sizes, self.seen = state, {}, set()
+        self.reload()
+
+    def reload(self) -> None:
+        """Take in chunks that were encoded since the last call."""
+        for file in sorted(self.state.glob("latents-*.npz")):
+            if file.name in self.seen or ".part" in file.name:
+                continue
+            self.seen.add(file.name)
+            h, w = map(int, file.stem.split("-")[1].split("x"))
+            d = np.load(file)
+            self.sizes.setdefault((h, w), []).append((d["latents"], d["ids"]))
+
+    def areas(self) -> dict[int, list[tuple[int, int]]]:
+        """Shapes by their nominal size (128, 256, 512)."""
+        out: dict[int, list[tuple[int, int]]] = {}
+        for h, w in self.sizes:
+            out.setdefault(min((128, 256, 512), key=lambda s: abs(math.log(h * w / s / s))), []).append((h, w))
+        return out
+
+    def batch(self, nominal: int, n: int, rng: np.random.Generator):
+        """n latents of one shape, their caption ids, and the shape in pixels."""
+        shapes = self.areas()[nominal]
+        weight = np.array([sum(len(c[0]) for c in self.sizes[s]) for s in shapes], float)
+        shape = shapes[rng.choice(len(shapes), p=weight / weight.sum())]
+        groups = self.sizes[shape]
+        lat, ids = [], []
+        for _ in range(n):
+            z, t = groups[rng.integers(len(groups))]
+            i = rng.integers(len(z))
+            lat.append(z[i])
+            ids.append(t[i, rng.integers(t.shape[1])])
+        return torch.from_numpy(np.stack(lat)).float(), torch.from_numpy(np.stack(ids).astype(np.int64)), shape
+
+
+def parse_mix(text: str) -> dict[int, float]:
+    """"128:0.5,256:0.5" to {128: 0.5, 256: 0.5}: the share of steps at each size."""
+    return {int(k): float(v) for k, v in (p.split(":") for p in text.split(","))}
+
+
+def train_unet(a: argparse.Namespace, words: Words) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.manual_seed(a.seed)
+    model = Model(len(words.tokens)).to(device)
+    model.unet.to(memory_format=torch.channels_last)
+    ema = {k: v.detach().clone().float() for k, v in model.state_dict().items()}
+    opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.99), weight_decay=1e-2)
+    file, step, log = a.state / "model.pt", 0, {"samples": {}, "minutes": 0.0}
+    if file.exists():
+        saved = torch.load(file, map_location=device)
+        model.load_state_dict(saved["model"])
+        opt.load_state_dict(saved["opt"])
+        ema, step, log = saved["ema"], saved["step"], saved["log"]
+    elif (a.state / "text.pt").exists():
+        model.text.load_state_dict(torch.load(a.state / "text.pt", map_location=device)["text"])
+        ema = {k: v.detach().clone().float() for k, v in model.state_dict().items()}
+    ac = schedule(device)
+    data = Latents(a.state)
+    mix, sizes = parse_mix(a.mix), {128: a.batch, 256: max(4, a.batch // 3), 512: max(2, a.batch // 10)}
+    start = tick = saved_at = time.time()
+    paused, first, avg = 0.0, step, {}
+
+    def save() -> None:
+        save_atomically({"model": model.state_dict(), "opt": opt.state_dict(), "ema": ema, "step": step, "log": log}, file)
+
+    while time.time() - start < a.minutes * 60 and (a.steps is None or step < a.steps):
+        paused += wait_while_paused()
+        rng = np.random.default_rng((a.seed, step))
+        nominal = int(rng.choice(list(mix), p=np.array(list(mix.values())) / sum(mix.values())))
+        x0, ids, (h, w) = data.batch(nominal, sizes[nominal], rng)
+        g = torch.Generator().manual_seed(a.seed * 7_919 + step)
+        b = len(x0)
+        ids = add_unknown(ids, g)
+        drop = torch.rand(b, generator=g)
+        empty = torch.full((77,), 3)
+        empty[0] = 2
+        ids[(drop > DROP_ZERO) & (drop < DROP_ZERO + DROP_EMPTY)] = empty
+        keep = (drop >= DROP_ZERO).float().to(device)[:, None]
+        # one t per stratum of the batch: less noise in the loss
+        t = ((torch.arange(b) + torch.rand(b, generator=g)) / b * 1000).long().clamp(0, 999)[torch.randperm(b, generator=g)]
+        noise = torch.randn(x0.shape, generator=g)
+        x0, ids, t, noise = x0.to(device), ids.to(device), t.to(device), noise.to(device)
+        at = ac[t][:, None, None, None]
+        xt = at.sqrt() * x0 + (1 - at).sqrt() * noise
+        size = torch.tensor([[h, w, 0, 0, h, w]], device=device).float().expand(b, 6)
+        lr = a.lr * min(1, (step + 1) / 100)
+        if a.steps is not None:
+            lr *= 0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * min(1, step / a.steps)))
+        elif a.cooldown:
+            lr *= max(0.05, min(1, (a.minutes * 60 - (time.time() - start)) / (a.cooldown * 60)))
+        for group in opt.param_groups:
+            group["lr"] = lr
+        with torch.autocast(device, torch.bfloat16):
+            context, pooled = model.text(ids)
+            y = torch.cat([pooled * keep, size_embedding(size)], 1)
+            pred = model.unet(xt.contiguous(memory_format=torch.channels_last), t, context * keep[:, :, None], y).float()
+        snr = at / (1 - at)
+        err = (pred - noise).pow(2).mean((1, 2, 3))
+        loss = (err * (torch.minimum(snr, torch.tensor(MIN_SNR)) / snr).flatten()).mean()
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        _keep_unknown_zero(model.text)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        opt.step()
+        step += 1
+        k = min(a.ema, (1 + step) / (10 + step))
+        with torch.no_grad():
+            live = model.state_dict()
+            names = [n for n in live if live[n].dtype.is_floating_point]
+            torch._foreach_lerp_([ema[n] for n in names], [live[n] for n in names], 1 - k)
+        log["samples"][nominal] = log["samples"].get(nominal, 0) + b
+        value = err.mean().item()
+        avg[nominal] = value if nominal not in avg else 0.98 * avg[nominal] + 0.02 * value
+        if step % 50 == 0:
+            took = (time.time() - tick) / 50
+            print(f"step {step} loss {({s: round(v, 4) for s, v in avg.items()})} {took:.2f} s/step, {(time.time() - start) / 60:.1f} min, samples {log['samples']}", flush=True)
+            tick = time.time()
+        if time.time() - saved_at > 120:
+            log["minutes"] += (time.time() - saved_at) / 60
+            log["loss"] = avg
+            saved_at = time.time()
+            save()
+            data.reload()
+    log["minutes"] += (time.time() - saved_at) / 60
+    log["loss"] = avg
+    save()
+    print(f"stopped at step {step} ({step - first} new), paused {paused:.0f} s, log {log}", flush=True)
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("what", choices=("text", "unet"))
+    ap.add_argument("--state", type=Path, required=True)
+    ap.add_argument("--steps", type=int)
+    ap.add_argument("--minutes", type=float, default=1e9)
+    ap.add_argument("--mix", default="128:0.4,256:0.4,512:0.2")
+    ap.add_argument("--batch", type=int, default=48, help="pictures per step at size 128 (a third at 256, a tenth at 512)")
+    ap.add_argument("--lr", type=float, default=1e-3)
+    ap.add_argument("--cooldown", type=float, default=0, help="minutes at the end of this run over which the learning rate falls")
+    ap.add_argument("--ema", type=float, default=0.998)
+    ap.add_argument("--threads", type=int, default=1)
+    ap.add_argument("--seed", type=int, default=1)
+    a = ap.parse_args()
+    torch.set_num_threads(a.threads)
+    words = words_of(a.state)
+    if a.what == "text":
+        a.steps = a.steps or 3000
+        train_text(a, words)
+    else:
+        train_unet(a, words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""Train the autoencoder on crops and whole pictures. Resumable: run it again to go on.
+
+    python train_vae.py --state DIR --minutes 20
+"""
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import scenes
+from autoencoder import Autoencoder
+from background import save_atomically, wait_while_paused
+
+SIZES = ((128, 900), (256, 500), (512, 220))  # pictures rendered per size for the pool the crops come from
+
+
+def pool(state: Path, seed: int) -> list[np.ndarray]:
+    """Arrays [n, s, s, 3] of rendered scenes, one per size, cached in `state`."""
+    out = []
+    for size, count in SIZES:
+        file = state / f"vae-pool-{size}.npy"
+        if not file.exists():
+            wait_while_paused()
+            np.save(file, np.stack([scenes.make(seed + size * 100_000 + i, size)[0] for i in range(count)]))
+        out.append(np.load(file, mmap_mode="r"))
+    return out
+
+
+def batch(pools, rng: np.random.Generator, n: int, crop: int) -> torch.Tensor:
+    """n crops in -1..1 [n, 3, crop, crop]; a third are whole (small) pictures when the crop is as large as the smallest size."""
+    out = []
+    for _ in range(n):
+        images = pools[rng.choice(3, p=(0.3, 0.25, 0.45))]
+        img = images[rng.integers(len(images))]
+        y, x = (rng.integers(0, img.shape[0] - crop + 1) for _ in range(2))
+        img = img[y : y + crop, x : x + crop]
+        out.append(img[:, ::-1] if rng.random() < 0.5 else img)
+    return torch.from_numpy(np.stack(out)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def loss_of(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """L1, plus L1 of the differences between neighbours, plus L1 of 8x8 means (overall colour)."""
+    e = y - x
+    grad = (e[..., 1:] - e[..., :-1]).abs().mean() + (e[:, :, 1:] - e[:, :, :-1]).abs().mean()
+    return e.abs().mean() + 0.6 * grad + 0.5 * F.avg_pool2d(e, 8).abs().mean()
+
+
+def main() -> None:
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("--state", type=Path, required=True)
+    ap.add_argument("--minutes", type=float, default=20)
+    ap.add_argument("--steps", type=int, default=2500, help="length of the learning-rate schedule")
+    ap.add_argument("--batch", type=int, default=8)
+    ap.add_argument("--crop", type=int, default=64)
+    ap.add_argument("--lr", type=float, default=1.5e-3)
+    ap.add_argument("--threads", type=int, default=1)
+    ap.add_argument("--seed", type=int, default=1)
+    ap.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: latents stay valid")
+    ap.add_argument("--finest", action="store_true", help="use the full-size level's branches too")
+    a = ap.parse_args()
+    torch.set_num_threads(a.threads)
+    torch.manual_seed(a.seed)
+    a.state.mkdir(parents=True, exist_ok=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = Autoencoder(finest=a.finest).to(device).to(memory_format=torch.channels_last)
+    opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=1e-4)
+    file, step, spent = a.state / "vae.pt", 0, 0.0
+    if file.exists():
+        saved = torch.load(file, map_location=device)
+        model.load_state_dict(saved["model"])
+        opt.load_state_dict(saved["opt"])
+        step, spent = saved["step"], saved["spent"]
+    if a.freeze_encoder:
+        model.encoder.requires_grad_(False)
+        model.quant_conv.requires_grad_(False)
+    pools = pool(a.state, a.seed)
+    start = last = time.time()
+    mean_loss = None
+    while step < a.steps and time.time() - start < a.minutes * 60:
+        wait_while_paused()
+        rng = np.random.default_rng((a.seed, step))
+        x = batch(pools, rng, a.batch, a.crop).to(device).contiguous(memory_format=torch.channels_last)
+        lr = a.lr * min(1, (step + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * step / a.steps) * 0.96)
+        for g in opt.param_groups:
+            g["lr"] = lr
+        with torch.autocast(device, torch.bfloat16):
+            with torch.set_grad_enabled(not a.freeze_encoder):
+                z = model.encode(x).float()
+            # unit size keeps noise of a fixed size meaningful; the noise makes nearby latents decode alike
+            size = (z.mean((0, 2, 3)) ** 2 + (z.std((0, 2, 3)) - 1) ** 2).mean()
+            y = model.decode(z + 0.06 * torch.randn_like(z)).float()
+        main_loss = loss_of(y, x)
+        loss = main_loss + 0.02 * size
+        opt.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        opt.step()
+        step += 1
+        mean_loss = main_loss.item() if mean_loss is None else 0.98 * mean_loss + 0.02 * main_loss.item()
+        if step % 25 == 0 or step < 4:
+            psnr = -10 * math.log10(float(((y.clamp(-1, 1) - x) ** 2).mean()) / 4)
+            print(f"step {step} loss {mean_loss:.4f} psnr {psnr:.2f} latent {float(size):.3f} {(time.time() - start) / 60:.1f} min", flush=True)
+        if time.time() - last > 60:
+            spent += time.time() - last
+            last = time.time()
+            save_atomically({"model": model.state_dict(), "opt": opt.state_dict(), "step": step, "spent": spent, "loss": mean_loss}, file)
+    spent += time.time() - last
+    save_atomically({"model": model.state_dict(), "opt": opt.state_dict(), "step": step, "spent": spent, "loss": mean_loss}, file)
+    print(f"stopped at step {step}, {spent / 60:.1f} minutes in all", flush=True)
+
+
+if __name__ == "__main__":
+    main()
