@@ -11,7 +11,7 @@ import { CheckpointError, type CheckpointErrorCode } from './errors.ts';
 import { explainForeign } from './foreign-model.ts';
 import { detectPrediction } from './prediction.ts';
 import type { SafetensorsFile } from './safetensors.ts';
-import { hasPrefix, hasTensor } from './shapes.ts';
+import { hasPrefix, hasTensor, shapeOf } from './shapes.ts';
 import { detectClipHf, detectOpenClip } from './text-encoder-config.ts';
 import { detectUnet } from './unet-config.ts';
 import { readVaeConfig } from './vae-config.ts';
@@ -60,10 +60,10 @@ export function detectCheckpoint(
   yamlPath: string | null = siblingYaml(file.path),
 ): ModelConfig {
   explainForeign(file, UNET_PREFIX);
+  const variant = detectVariant(file);
   const unet = detectUnet(file, UNET_PREFIX);
   const family = detectFamily(file, unet);
   const textEncoders = detectTextEncoders(file, family);
-  const variant = detectVariant(file, unet);
   const sizeEmbedding = fitTogether(file, family, unet, textEncoders);
   return {
     family,
@@ -167,8 +167,11 @@ function detectTextEncoders(file: SafetensorsFile, family: Family): TextEncoderC
   }
 }
 
-function detectVariant(file: SafetensorsFile, unet: UnetConfig): Variant {
-  switch (unet.inChannels) {
+/** Comes first: the models with other input channels differ in more than that. */
+function detectVariant(file: SafetensorsFile): Variant {
+  const first = `${UNET_PREFIX}input_blocks.0.0.weight`;
+  const [, inChannels] = shapeOf(file, first, 4, 'UNET_INCOMPLETE');
+  switch (inChannels) {
     case 4:
       return 'base';
     case 9:
@@ -191,7 +194,7 @@ function detectVariant(file: SafetensorsFile, unet: UnetConfig): Variant {
       throw refuse(
         file,
         'SHAPE_CONTRADICTION',
-        `The UNet takes ${unet.inChannels} channels; 4 (plain), 9 (inpainting) or 8 (instruct) can be run.`,
+        `The UNet takes ${inChannels} channels; 4 (plain), 9 (inpainting) or 8 (instruct) can be run.`,
       );
   }
 }

@@ -1,6 +1,9 @@
-import { DTYPE_BITS, type Dtype, isDtype } from './dtype.ts';
+import { type Dtype, isDtype } from './dtype.ts';
 import { CheckpointError, type CheckpointErrorCode, quoteName } from './errors.ts';
-import { HeaderScanner } from './header-scanner.ts';
+import { type Fail, HeaderScanner } from './header-scanner.ts';
+import { placeTensors, type RawTensor, type TensorInfo } from './layout.ts';
+
+export type { TensorInfo } from './layout.ts';
 
 /** Bytes of the little-endian header length at the start of the file. */
 export const LENGTH_BYTES = 8;
@@ -19,18 +22,6 @@ export const MAX_METADATA_LENGTH = 8 * 1024 * 1024;
 /** Most keys of `__metadata__`. kohya writes about 80. */
 export const MAX_METADATA_ENTRIES = 100_000;
 
-/** Where one tensor lies and what it is. */
-export interface TensorInfo {
-  name: string;
-  dtype: Dtype;
-  /** Sizes, outermost first; [] is a single number. */
-  shape: number[];
-  /** First byte, counted from the start of the file. */
-  offset: number;
-  /** Length in bytes. */
-  bytes: number;
-}
-
 /** What a header says. Maps, because `__proto__` and `constructor` are legal names. */
 export interface Header {
   /** First byte of the data, counted from the start of the file. */
@@ -38,14 +29,6 @@ export interface Header {
   /** By name, in the order of the data. */
   tensors: Map<string, TensorInfo>;
   metadata: Map<string, string>;
-}
-
-interface RawTensor {
-  name: string;
-  dtype: Dtype;
-  shape: number[];
-  begin: number;
-  end: number;
 }
 
 /**
@@ -119,9 +102,7 @@ function decodeHeader(bytes: Uint8Array, file: string): string {
   return text;
 }
 
-type FailFunction = (code: CheckpointErrorCode, detail: string) => CheckpointError;
-
-function readMetadata(scanner: HeaderScanner, fail: FailFunction): Map<string, string> {
+function readMetadata(scanner: HeaderScanner, fail: Fail): Map<string, string> {
   const metadata = new Map<string, string>();
   const start = scanner.position;
   const left = (): number => Math.max(0, MAX_METADATA_LENGTH - (scanner.position - start));
@@ -147,7 +128,7 @@ function readMetadata(scanner: HeaderScanner, fail: FailFunction): Map<string, s
   return metadata;
 }
 
-function readTensorFields(scanner: HeaderScanner, name: string, fail: FailFunction): RawTensor {
+function readTensorFields(scanner: HeaderScanner, name: string, fail: Fail): RawTensor {
   let dtype: Dtype | undefined;
   let shape: number[] | undefined;
   let offsets: number[] | undefined;
@@ -181,7 +162,7 @@ function readTensorFields(scanner: HeaderScanner, name: string, fail: FailFuncti
   return { name, dtype, shape, begin, end };
 }
 
-function readDtype(scanner: HeaderScanner, fail: FailFunction): Dtype {
+function readDtype(scanner: HeaderScanner, fail: Fail): Dtype {
   const next = scanner.peek();
   if (next !== '"' && next > ' ') throw fail('DTYPE_TYPE', 'Its dtype is not a string.');
   const dtype = scanner.readString(MAX_NAME_LENGTH, 'DTYPE_UNKNOWN');
@@ -195,11 +176,7 @@ function readDtype(scanner: HeaderScanner, fail: FailFunction): Dtype {
 /** More numbers than any field may have; the check for the field's own limit comes after. */
 const MAX_INTEGERS = 16;
 
-function readIntegers(
-  scanner: HeaderScanner,
-  field: 'SHAPE' | 'OFFSETS',
-  fail: FailFunction,
-): number[] {
+function readIntegers(scanner: HeaderScanner, field: 'SHAPE' | 'OFFSETS', fail: Fail): number[] {
   const values: number[] = [];
   const next = scanner.peek();
   if (next === '' || next < ' ') throw scanner.unexpected('"["');
@@ -219,65 +196,4 @@ function readIntegers(
   } while (scanner.tryTake(','));
   scanner.take(']');
   return values;
-}
-
-/** The arithmetic against the file: every byte of the data belongs to exactly one tensor. */
-function placeTensors(
-  raw: RawTensor[],
-  dataOffset: number,
-  fileBytes: number,
-  file: string,
-): Map<string, TensorInfo> {
-  const dataBytes = fileBytes - dataOffset;
-  const tensors = new Map<string, TensorInfo>();
-  // Names may stand in any order in the header; an empty tensor sorts before its neighbour.
-  raw.sort((a, b) => a.begin - b.begin || a.end - b.end);
-  let cursor = 0;
-  for (const { name, dtype, shape, begin, end } of raw) {
-    const fail = (code: CheckpointErrorCode, detail: string): CheckpointError =>
-      new CheckpointError(code, file, detail, name);
-    if (end < begin) throw fail('OFFSETS_REVERSED', `It ends at ${end}, before ${begin}.`);
-    if (end > dataBytes) {
-      throw fail(
-        'OFFSETS_PAST_END',
-        `It ends at byte ${end} of the data, which has ${dataBytes}: the file is cut short or damaged.`,
-      );
-    }
-    if (begin < cursor) throw fail('OFFSETS_OVERLAP', `It begins at ${begin}, before ${cursor}.`);
-    if (begin > cursor) {
-      throw fail('OFFSETS_HOLE', `Bytes ${cursor} to ${begin} of the data belong to no tensor.`);
-    }
-    const bytes = sizeOf(shape, dtype, fail);
-    if (end - begin !== bytes) {
-      throw fail(
-        'SIZE_MISMATCH',
-        `[${shape.join(', ')}] of ${dtype} takes ${bytes} bytes but its range has ${end - begin}.`,
-      );
-    }
-    tensors.set(name, { name, dtype, shape, offset: dataOffset + begin, bytes });
-    cursor = end;
-  }
-  if (cursor !== dataBytes) {
-    throw new CheckpointError(
-      'DATA_NOT_COVERED',
-      file,
-      `The tensors end at byte ${cursor} of the data, which has ${dataBytes}.`,
-    );
-  }
-  return tensors;
-}
-
-/** Bytes that shape and dtype ask for; the product is checked at every factor. */
-function sizeOf(shape: readonly number[], dtype: Dtype, fail: FailFunction): number {
-  let bits: number = DTYPE_BITS[dtype];
-  for (const size of shape) {
-    bits *= size;
-    if (bits > Number.MAX_SAFE_INTEGER) {
-      throw fail('SHAPE_OVERFLOW', `[${shape.join(', ')}] is more than any file can hold.`);
-    }
-  }
-  if (bits % 8 !== 0) {
-    throw fail('DTYPE_MISALIGNED', `[${shape.join(', ')}] of ${dtype} does not fill whole bytes.`);
-  }
-  return bits / 8;
 }
