@@ -73,15 +73,13 @@ export function whole(min: number, max: number) {
   }, z.int().min(min).max(max));
 }
 
-/** One of a few words. */
+/** One of a few words, in any case. */
 export function oneOf<const T extends readonly [string, ...string[]]>(words: T) {
-  return z.preprocess(
-    (value, context) =>
-      words.some((word) => word === value)
-        ? value
-        : refuse(context, `one of ${words.join(', ')}`, value, 'type_error.enum'),
-    z.enum(words),
-  );
+  return z.preprocess((value, context) => {
+    const asked = typeof value === 'string' ? value.toLowerCase() : null;
+    const known = words.find((word) => word.toLowerCase() === asked);
+    return known ?? refuse(context, `one of ${words.join(', ')}`, value, 'type_error.enum');
+  }, z.enum(words));
 }
 
 /** A boolean: 0, 1, and the words on, off, yes, no, y, n, t, f, true, false in any case. */

@@ -10,6 +10,7 @@ import { bool, float, list, oneOf, text, whole } from './coercion.ts';
 const MAX_ENTRIES = 1_000;
 const UNUSED = 'Kept for clients; nothing here reads it.';
 const FIXED = 'Fixed when the server starts; a new value is ignored.';
+const FOLLOWS = 'SHA-256 of the checkpoint in use; a new value is ignored.';
 const REFUSED = 'Cannot be set over HTTP; a new value is ignored.';
 
 const word = () => text(MAX_NAME_CHARS);
@@ -22,9 +23,7 @@ export const Options = z
       .nullable()
       .default(null)
       .describe('The checkpoint in use: any id of `GET /sdapi/v1/sd-models`.'),
-    sd_checkpoint_hash: word()
-      .default('')
-      .describe('SHA-256 of the checkpoint in use; follows `sd_model_checkpoint`.'),
+    sd_checkpoint_hash: word().default('').describe(FOLLOWS),
     sd_vae: word()
       .default('Automatic')
       .describe(
@@ -246,9 +245,9 @@ export const Options = z
 export type Options = z.infer<typeof Options>;
 export type OptionKey = keyof Options;
 
-/** Options that only the command line decides: paths, and what the server may fetch. */
+/** Options that clients read but cannot set: paths, and what the server may fetch. */
 export const FIXED_OPTIONS: ReadonlySet<string> = new Set(
   Object.entries(Options.shape)
-    .filter(([, schema]) => schema.description === FIXED || schema.description === REFUSED)
+    .filter(([, { description = '' }]) => [FIXED, REFUSED, FOLLOWS].includes(description))
     .map(([key]) => key),
 );

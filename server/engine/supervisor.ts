@@ -20,6 +20,8 @@ import {
 } from './protocol.ts';
 import { createWatchdog, WATCHDOG_LIMITS, type WatchdogLimits } from './watchdog.ts';
 
+export type { ProgressSnapshot } from './progress.ts';
+
 /** How long a question about memory may wait for a step to end, ms. */
 const MEMORY_ANSWER_MS = 250;
 /** How long the engine gets to leave by itself once the channel is closed, ms. */

@@ -1,0 +1,64 @@
+/** Saves the pictures of a finished job; what cannot be saved becomes a comment. */
+import type { JobResult } from '../pipelines/job.ts';
+import type { Context } from '../server/context.ts';
+import type { PatternValues } from '../server/output.ts';
+import type { PreparedJob } from './txt2img-job.ts';
+
+const EXTENSIONS = { png: 'png', jpeg: 'jpg', webp: 'webp' } as const;
+
+/**
+ * Saves a job's pictures and its grid below the output folder.
+ *
+ * @returns comments for `info`: one line when something was not saved
+ */
+export async function saveResult(
+  { output, log }: Context,
+  { job, options }: PreparedJob,
+  result: JobResult,
+): Promise<string[]> {
+  const grids = result.info.index_of_first_image === 1 ? 1 : 0;
+  const seeds: unknown = result.info.all_seeds;
+  const extension = EXTENSIONS[job.output.format];
+  try {
+    for (const [index, bytes] of result.images.entries()) {
+      const isGrid = index < grids;
+      if (isGrid ? !options.grid_save : !options.samples_save) continue;
+      const picture = index - grids;
+      const seed: unknown = Array.isArray(seeds) ? seeds[picture] : undefined;
+      const values = describe(job, typeof seed === 'number' ? seed : job.seed, picture);
+      const folders = isGrid ? options.grid_save_to_dirs : options.save_to_dirs;
+      await output.save(
+        'txt2img',
+        { bytes, extension, isGrid, values },
+        {
+          filename: options.samples_filename_pattern,
+          folder: folders ? options.directories_filename_pattern : null,
+        },
+      );
+    }
+    return [];
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.warn({ error: reason }, 'pictures not saved');
+    return ['save_images: the pictures could not be saved on the server.'];
+  }
+}
+
+/** What the patterns of file names may name. */
+function describe(job: PreparedJob['job'], seed: number, picture: number): PatternValues {
+  const now = new Date();
+  const two = (value: number) => String(value).padStart(2, '0');
+  return {
+    seed,
+    steps: job.steps,
+    cfg: job.cfgScale,
+    width: job.width,
+    height: job.height,
+    sampler: job.sampler,
+    scheduler: job.scheduler,
+    date: `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`,
+    model_name: job.checkpoint.name,
+    model_hash: job.checkpoint.hash ?? '',
+    batch_number: picture + 1,
+  };
+}

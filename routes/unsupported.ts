@@ -1,0 +1,80 @@
+/**
+ * What a request may ask for and this server cannot do, decided in one place: a picture that would
+ * silently differ is refused with the field's name; the rest is answered with a comment in `info`.
+ */
+import { isDict } from '../openapi/schemas/coercion.ts';
+import type { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
+import { HttpError } from '../server/errors.ts';
+
+/** Always-on scripts of A1111 that have no effect through its API. */
+const INERT_SCRIPTS = new Set(['refiner', 'sampler', 'seed', 'extra options']);
+/** Names that mean "none" in fields that name a model. */
+const NO_MODEL = new Set(['', 'none']);
+
+interface Rule {
+  isActive(request: Txt2ImgRequest): boolean;
+  /** The sentence of the refusal, or of the comment. */
+  sentence: string;
+  isHarmless?: true;
+}
+
+const RULES: readonly Rule[] = [
+  {
+    isActive: ({ enable_hr }) => enable_hr === true,
+    sentence: 'enable_hr: the hires pass is not available yet; send false.',
+  },
+  {
+    isActive: ({ refiner_checkpoint, refiner_switch_at }) =>
+      !NO_MODEL.has((refiner_checkpoint ?? '').toLowerCase()) && (refiner_switch_at ?? 0) < 1,
+    sentence: 'refiner_checkpoint: the refiner is not available yet; send null.',
+  },
+  {
+    isActive: ({ infotext }) => (infotext ?? '').trim() !== '',
+    sentence: 'infotext: parameters are not read from text yet; send the fields.',
+  },
+  {
+    isActive: ({ restore_faces }) => restore_faces === true,
+    sentence: 'restore_faces: there is no face restorer; the pictures are as the model drew them.',
+    isHarmless: true,
+  },
+];
+
+/**
+ * Checks a request against the table and its scripts.
+ *
+ * @returns comments for `info`
+ * @throws HttpError UNSUPPORTED_FEATURE or SCRIPT_NOT_FOUND with the field's name
+ */
+export function checkSupported(request: Txt2ImgRequest): string[] {
+  const comments: string[] = [];
+  for (const { isActive, sentence, isHarmless } of RULES) {
+    if (!isActive(request)) continue;
+    if (isHarmless !== true) throw new HttpError('UNSUPPORTED_FEATURE', sentence);
+    comments.push(sentence);
+  }
+  if ((request.script_name ?? '') !== '') {
+    throw new HttpError('SCRIPT_NOT_FOUND', `Script '${request.script_name}' not found`);
+  }
+  for (const [title, entry] of Object.entries(request.alwayson_scripts)) {
+    if (INERT_SCRIPTS.has(title.toLowerCase())) continue;
+    const args: unknown = isDict(entry) ? entry.args : entry;
+    if (isActiveArgument(args)) {
+      throw new HttpError('SCRIPT_NOT_FOUND', `Script '${title}' not found`);
+    }
+  }
+  return comments;
+}
+
+/**
+ * Whether an argument of an always-on script switches something on. The lists that front-ends
+ * always send are off: empty, all false or null, or units that say `enabled: false`.
+ */
+function isActiveArgument(value: unknown): boolean {
+  if (Array.isArray(value)) {
+    // Many scripts begin with their switch: what follows it are settings.
+    return value[0] === false ? false : value.some(isActiveArgument);
+  }
+  if (isDict(value)) return value.enabled !== false && Object.values(value).some(isActiveArgument);
+  if (typeof value === 'string') return !NO_MODEL.has(value.toLowerCase());
+  return value !== null && value !== undefined && value !== false && value !== 0;
+}

@@ -1,0 +1,36 @@
+/** What every route is given: the parts of one running server. */
+import type { Supervisor } from './engine/supervisor.ts';
+import type { Logger } from './logging.ts';
+import type { Metrics } from './metrics.ts';
+import type { Models } from './models.ts';
+import type { OptionsStore } from './options.ts';
+import type { Output } from './output.ts';
+import type { JobQueue } from './queue.ts';
+import type { Settings } from './settings.ts';
+import type { StyleFile } from './style-file.ts';
+
+/** The supervisor as routes see it; tests put a stand-in here. */
+export type Engine = Pick<
+  Supervisor,
+  | 'run'
+  | 'load'
+  | 'unload'
+  | 'interrupt'
+  | 'skip'
+  | 'progress'
+  | 'lastJobTimestamp'
+  | 'memory'
+  | 'status'
+>;
+
+export interface Context {
+  readonly settings: Settings;
+  readonly options: OptionsStore;
+  readonly models: Models;
+  readonly styles: Pick<StyleFile, 'all'>;
+  readonly queue: JobQueue;
+  readonly engine: Engine;
+  readonly output: Output;
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}

@@ -1,0 +1,150 @@
+/** The checkpoints and VAEs that requests may name, with their hashes. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type CheckpointCatalogue,
+  type CheckpointEntry,
+  findCheckpoint,
+  HashCache,
+  hashCheckpoints,
+  resolveVae,
+  scanCheckpoints,
+  scanVaes,
+  type VaeCatalogue,
+} from '../networks/checkpoint/catalogue.ts';
+import type { ModelFile } from '../pipelines/job.ts';
+import type { Logger } from './logging.ts';
+import type { Settings } from './settings.ts';
+
+/** Hex digits of a hash in titles and infotexts. */
+const SHORT_HASH_DIGITS = 10;
+
+type ModelSettings = Pick<Settings, 'checkpointDirs' | 'vaeDirs' | 'demoDir' | 'dataDir'>;
+
+export class Models {
+  readonly #settings: ModelSettings;
+  readonly #log: Logger;
+  readonly #hashes: HashCache;
+  readonly #hashing = new Map<string, Promise<void>>();
+  readonly #closed = new AbortController();
+  #checkpoints: CheckpointCatalogue = { entries: [], ids: new Map(), skipped: [] };
+  #vaes: VaeCatalogue = { entries: [], names: new Map(), skipped: [] };
+  #usesDemo = false;
+
+  private constructor(settings: ModelSettings, log: Logger, hashes: HashCache) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#hashes = hashes;
+  }
+
+  /** Looks through the folders and begins to compute the hashes that are not known yet. */
+  static async open(settings: ModelSettings, log: Logger): Promise<Models> {
+    const folder = join(settings.dataDir, '.cache');
+    const path = await mkdir(folder, { recursive: true }).then(
+      () => join(folder, 'hashes.json'),
+      () => null,
+    );
+    const models = new Models(settings, log, await HashCache.open(path));
+    await models.refresh();
+    return models;
+  }
+
+  /** Whether only the built-in checkpoint is there. */
+  get usesDemo(): boolean {
+    return this.#usesDemo;
+  }
+
+  get checkpoints(): readonly CheckpointEntry[] {
+    return this.#checkpoints.entries;
+  }
+
+  get vaes(): VaeCatalogue['entries'] {
+    return this.#vaes.entries;
+  }
+
+  /** Looks through the folders again. */
+  async refresh(): Promise<void> {
+    await this.#scan();
+    for (const { name, reason } of [...this.#checkpoints.skipped, ...this.#vaes.skipped]) {
+      this.#log.warn({ file: name, reason }, 'model file left out');
+    }
+    if (this.#usesDemo) this.#log.info('no checkpoint of your own: the built-in demo is used');
+    void this.#hashAll();
+  }
+
+  /** Stops computing hashes. */
+  close(): void {
+    this.#closed.abort();
+  }
+
+  /** Finds a checkpoint by any id that A1111 accepts; null when there is none. */
+  find(id: string): CheckpointEntry | null {
+    return findCheckpoint(this.#checkpoints, id);
+  }
+
+  /** The checkpoint that an option means: the one it names, else the first; null without any. */
+  current(id: string | null): CheckpointEntry | null {
+    return (id === null ? null : this.find(id)) ?? this.#checkpoints.entries[0] ?? null;
+  }
+
+  /** Whether a VAE setting is a word of A1111 or a file that is there. */
+  knowsVae(setting: string): boolean {
+    return resolveVae(this.#vaes, setting, '').source !== 'unknown';
+  }
+
+  /** A checkpoint as the engine takes it; waits until its hash is known. */
+  async toFile(entry: CheckpointEntry): Promise<ModelFile> {
+    await this.#hash(entry);
+    const hash = this.#hashes.get(entry)?.slice(0, SHORT_HASH_DIGITS) ?? null;
+    return { path: entry.path, name: entry.baseName, hash };
+  }
+
+  /**
+   * The VAE that a setting means for a checkpoint.
+   *
+   * @returns null for the checkpoint's own
+   */
+  async vaeFile(setting: string, checkpoint: CheckpointEntry): Promise<ModelFile | null> {
+    const { vae } = resolveVae(this.#vaes, setting, checkpoint.baseName);
+    if (vae === null) return null;
+    const sha256 = await this.#hashes.compute(vae, this.#closed.signal).catch(() => null);
+    return {
+      path: vae.path,
+      name: vae.modelName,
+      hash: sha256?.slice(0, SHORT_HASH_DIGITS) ?? null,
+    };
+  }
+
+  async #scan(): Promise<void> {
+    const { checkpointDirs, vaeDirs, demoDir } = this.#settings;
+    let found = await scanCheckpoints(checkpointDirs, this.#hashes);
+    this.#usesDemo = found.entries.length === 0;
+    if (this.#usesDemo) {
+      const demo = await scanCheckpoints([join(demoDir, 'Stable-diffusion')], this.#hashes);
+      found = { ...demo, skipped: [...found.skipped, ...demo.skipped] };
+      this.#usesDemo = demo.entries.length > 0;
+    }
+    this.#checkpoints = found;
+    this.#vaes = await scanVaes(vaeDirs, checkpointDirs);
+  }
+
+  async #hashAll(): Promise<void> {
+    for (const entry of [...this.#checkpoints.entries]) {
+      if (this.#closed.signal.aborted) return;
+      await this.#hash(entry);
+    }
+  }
+
+  /** Computes one hash, once; then lists again, because titles and ids carry it. */
+  #hash(entry: CheckpointEntry): Promise<void> {
+    if (this.#hashes.get(entry) !== null) return Promise.resolve();
+    const known = this.#hashing.get(entry.path);
+    if (known !== undefined) return known;
+    const alone = { entries: [entry], ids: new Map(), skipped: [] };
+    const work = hashCheckpoints(alone, this.#hashes, undefined, this.#closed.signal)
+      .then(() => (this.#hashes.get(entry) === null ? undefined : this.#scan()))
+      .finally(() => this.#hashing.delete(entry.path));
+    this.#hashing.set(entry.path, work);
+    return work;
+  }
+}
