@@ -1,0 +1,131 @@
+import { combine, type Term } from './latents.ts';
+
+/** How conditioned and unconditioned predictions are weighed. */
+export interface GuidanceOptions {
+  /** Guidance; 1 = the positive prompt alone. */
+  cfgScale: number;
+  /** Weights of the AND parts, one list per image. */
+  weights: readonly (readonly number[])[];
+  /** NGMS: below this noise level the uncond pass is left out on every second call; 0 = off. */
+  sMinUncond?: number;
+  /** NGMS on every call. */
+  sMinUncondAll?: boolean;
+  /** Share of the calls at the start that go without uncond pass; 0 = off. */
+  skipEarlyCond?: number;
+  /** Share of CFG rescale (Lin et al. 2024, section 3.4), 0 … 1; 0 = off. */
+  cfgRescale?: number;
+}
+
+/** The model call that is about to happen. */
+export interface CallPosition {
+  /** 0-based. */
+  call: number;
+  /** Calls the run is expected to make. */
+  totalCalls: number;
+  /** What the sampler steps along: sigma, or the timestep (which the web UI compares as if it were). */
+  level: number;
+}
+
+/**
+ * Returns whether the guided prediction needs the negative prompt at all: it cancels out where the
+ * guided weights of every image sum to 1.
+ *
+ * @param options see GuidanceOptions
+ */
+export function needsUncond({ cfgScale, weights }: GuidanceOptions): boolean {
+  return weights.some((parts) => parts.reduce((sum, weight) => sum + weight * cfgScale, 0) !== 1);
+}
+
+/**
+ * Returns whether a call leaves the uncond pass out although guidance is on.
+ *
+ * @param options  see GuidanceOptions
+ * @param position the call
+ */
+export function skipsUncond(options: GuidanceOptions, position: CallPosition): boolean {
+  const { sMinUncond = 0, sMinUncondAll = false, skipEarlyCond = 0 } = options;
+  const { call, totalCalls, level } = position;
+  if (skipEarlyCond !== 0 && call / totalCalls <= skipEarlyCond) return true;
+  return level < sMinUncond && (call % 2 === 1 || sMinUncondAll);
+}
+
+/** How the rows of one network call are laid out and weighed. */
+export interface RowLayout {
+  /** Weights of the AND parts, one list per image. */
+  weights: readonly (readonly number[])[];
+  /** Whether the rows end with one uncond per image. */
+  hasUncond: boolean;
+  /** Values per row. */
+  size: number;
+}
+
+/**
+ * Returns guided predictions: u + Σ weight · scale · (c − u) for each image.
+ *
+ * Without uncond rows the first cond stands in for u.
+ *
+ * @param rows       network output, f32 [Σ parts (+ images), size]: conds image by image, then
+ *                   unconds; not changed
+ * @param layout     see RowLayout
+ * @param scale      guidance
+ * @param cfgRescale 0 … 1; see GuidanceOptions
+ * @returns fresh f32 [images, size]
+ */
+export function guide(
+  rows: Float32Array,
+  layout: RowLayout,
+  scale: number,
+  cfgRescale = 0,
+): Float32Array {
+  const { weights, hasUncond, size } = layout;
+  const guided = pickUncond(rows, layout);
+  let row = 0;
+  weights.forEach((parts, image) => {
+    const out = guided.subarray(image * size, (image + 1) * size);
+    const total = parts.reduce((sum, weight) => sum + weight, 0);
+    const terms = parts.map(
+      (weight, part): Term => [
+        weight * scale,
+        rows.subarray((row + part) * size, (row + part + 1) * size),
+      ],
+    );
+    combine(out, [1 - total * scale, out], ...terms);
+    if (hasUncond && cfgRescale > 0) rescaleGuided(out, terms[0]![1], cfgRescale);
+    row += parts.length;
+  });
+  return guided;
+}
+
+/**
+ * Returns the unconditioned predictions of a batch, or the first conds where there are none.
+ *
+ * @param rows   as for `guide`; not changed
+ * @param layout see RowLayout
+ * @returns fresh f32 [images, size]
+ */
+export function pickUncond(rows: Float32Array, layout: RowLayout): Float32Array {
+  const { weights, hasUncond, size } = layout;
+  if (hasUncond) return rows.slice(rows.length - weights.length * size);
+  const picked = new Float32Array(weights.length * size);
+  let row = 0;
+  weights.forEach((parts, image) => {
+    picked.set(rows.subarray(row * size, (row + 1) * size), image * size);
+    row += parts.length;
+  });
+  return picked;
+}
+
+/** Pulls the spread of a guided prediction back towards that of the conditioned one, in place. */
+function rescaleGuided(guided: Float32Array, cond: Float32Array, share: number): void {
+  const factor = share * (deviation(cond) / deviation(guided)) + (1 - share);
+  for (let i = 0; i < guided.length; i++) guided[i] = guided[i]! * factor;
+}
+
+function deviation(values: Float32Array): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  const mean = sum / values.length;
+  let squares = 0;
+  for (const value of values) squares += (value - mean) ** 2;
+  return Math.sqrt(squares / (values.length - 1));
+}

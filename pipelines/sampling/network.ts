@@ -1,0 +1,138 @@
+import { type GuidanceOptions, guide, needsUncond, pickUncond, skipsUncond } from './guidance.ts';
+import { Interrupted } from './interrupted.ts';
+import { countValues, type LatentShape } from './latents.ts';
+
+/** `part` of a row that carries the negative prompt. */
+export const UNCOND = -1;
+
+/** Which conditioning one row of a network call takes. */
+export interface NetworkRow {
+  /** 0-based image of the batch. */
+  image: number;
+  /** 0-based AND part of the image's prompt, or UNCOND. */
+  part: number;
+}
+
+/** One call of the network: all rows of all images in one batch. */
+export interface NetworkCall {
+  /** Scaled latents, f32 [rows, channels, height, width]; reused, valid during the call only. */
+  input: Float32Array;
+  shape: LatentShape;
+  /** Conds image by image, then unconds. The same array object for the same set of rows. */
+  rows: readonly NetworkRow[];
+  /** What every row is told, 0 … 999; may be fractional. */
+  timestep: number;
+  /** The same as a noise level. */
+  sigma: number;
+  /** 0-based sampler step the call belongs to. */
+  step: number;
+  /** 0-based model call within this run; decides prompt editing. */
+  call: number;
+  /** Calls the run is expected to make. */
+  totalCalls: number;
+}
+
+/** The network: f32 [rows, channels, height, width] of predictions (eps or v). */
+export type Network = (call: NetworkCall) => Promise<Float32Array>;
+
+/** What a guided network is made of. */
+export interface GuidedNetworkOptions {
+  network: Network;
+  shape: LatentShape;
+  guidance: GuidanceOptions;
+  /** Calls the run is expected to make. */
+  totalCalls: number;
+  /** Whether the uncond prediction is wanted even where guidance does not need it (CFG++). */
+  keepsUncond: boolean;
+  /** Asked before every call; true stops the run. */
+  shouldStop?: () => boolean;
+}
+
+/** Noise level of one call. */
+export interface CallLevel {
+  /** Factor on x before it enters the network. */
+  scale: number;
+  /** What the network is told. */
+  timestep: number;
+  sigma: number;
+  /** The one of both that the sampler steps along. */
+  level: number;
+}
+
+/** A network whose batch rows have been reduced to one guided prediction per image. */
+export interface GuidedNetwork {
+  /**
+   * Returns guided predictions.
+   *
+   * @param x     f32 [batch, channels, height, width]; not changed
+   * @param level see CallLevel
+   * @returns fresh f32, shape of x
+   * @throws Interrupted when shouldStop says so
+   */
+  predict(x: Float32Array, level: CallLevel): Promise<Float32Array>;
+  /** Unguided predictions of the latest call; f32, shape of x. Only with keepsUncond. */
+  uncond(): Float32Array;
+  /** Calls made. */
+  readonly calls: number;
+  /** Sampler step under way; written by the run. */
+  step: number;
+}
+
+/**
+ * Returns the guided form of a network.
+ *
+ * Guidance is linear with weights that sum to 1, so it is done on the network's own predictions;
+ * the conversion to denoised latents happens once, after it.
+ *
+ * @param options see GuidedNetworkOptions
+ */
+export function createGuidedNetwork(options: GuidedNetworkOptions): GuidedNetwork {
+  const { network, guidance, totalCalls, keepsUncond, shouldStop } = options;
+  const [batch, channels, height, width] = options.shape;
+  const size = countValues([channels, height, width]);
+  const condRows = guidance.weights.flatMap((parts, image) =>
+    parts.map((_, part): NetworkRow => ({ image, part })),
+  );
+  const allRows = [
+    ...condRows,
+    ...Array.from({ length: batch }, (_, image): NetworkRow => ({ image, part: UNCOND })),
+  ];
+  const input = new Float32Array(allRows.length * size);
+  const wantsUncond = keepsUncond || needsUncond(guidance);
+  let uncond: Float32Array = new Float32Array(0);
+  let calls = 0;
+
+  return {
+    step: 0,
+    get calls() {
+      return calls;
+    },
+    uncond: () => uncond,
+    async predict(x, { scale, timestep, sigma, level }) {
+      if (shouldStop?.()) throw new Interrupted();
+      const isSkipped = skipsUncond(guidance, { call: calls, totalCalls, level });
+      const hasUncond = wantsUncond && !isSkipped;
+      const rows = hasUncond ? allRows : condRows;
+      const used = input.subarray(0, rows.length * size);
+      rows.forEach(({ image }, row) => {
+        for (let i = 0; i < size; i++) used[row * size + i] = x[image * size + i]! * scale;
+      });
+      const predicted = await network({
+        input: used,
+        shape: [rows.length, channels, height, width],
+        rows,
+        timestep,
+        sigma,
+        step: this.step,
+        call: calls,
+        totalCalls,
+      });
+      calls++;
+      const layout = { weights: guidance.weights, hasUncond, size };
+      if (keepsUncond) uncond = pickUncond(predicted, layout);
+      // A skipped uncond turns guidance off; one that is not needed leaves it as it is.
+      const cfgScale = isSkipped && wantsUncond ? 1 : guidance.cfgScale;
+      return guide(predicted, layout, cfgScale, guidance.cfgRescale);
+    },
+  };
+}
