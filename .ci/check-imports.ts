@@ -1,11 +1,11 @@
 /**
  * Checks every import against the rules of `.dependency-cruiser.cjs` and against cycles.
  *
- * dependency-cruiser 17, the last line for Node 20, reads TypeScript through the compiler's JavaScript API,
- * which TypeScript 7 no longer has: it finds no modules and reports no violations. All imports here are
- * relative with a full file name, or bare package names, so this file needs no resolver.
+ * The rules are in dependency-cruiser's words, but that tool reads TypeScript through the compiler's
+ * JavaScript API, which TypeScript 7 no longer has: it finds no modules, so no violations. All imports here
+ * are relative with a full file name, or bare package names, so no resolver is needed.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, posix, sep } from 'node:path';
 import { z } from 'zod';
@@ -88,7 +88,7 @@ function findCycles(graph: ReadonlyMap<string, string[]>): Violation[] {
 /** Reads the TypeScript files below some folders of the repository. */
 export function readSources(root: string, folders: readonly string[]): Map<string, string> {
   const sources = new Map<string, string>();
-  for (const folder of folders) {
+  for (const folder of folders.filter((name) => existsSync(join(root, name)))) {
     for (const name of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
       const file = posix.join(folder, name.split(sep).join('/'));
       if (file.endsWith('.ts')) sources.set(file, readFileSync(join(root, file), 'utf8'));

@@ -2,7 +2,7 @@
  * Prints lines per folder, the median file and the five largest, and fails on a TypeScript file over the limit.
  * Run: npm run size
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix, sep } from 'node:path';
 
 /** Lines a file may have. Over 250 is a reason to split it, this is where a machine says so. */
@@ -17,6 +17,7 @@ const BESIDE = ['benchmarks', 'tests', '.ci'];
 const root = dirname(import.meta.dirname);
 
 function countLines(folder) {
+  if (!existsSync(join(root, folder))) return [];
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => posix.join(folder, name.split(sep).join('/')))
     .filter((file) => file.endsWith('.ts'))
