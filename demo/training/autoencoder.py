@@ -285,4 +285,41 @@ def bake_scales(model: Autoencoder) -> dict[str, torch.Tensor]:
         scale(f"decoder.up.{i + 1}.upsample.conv", s / before, s)
         stream(f"decoder.up.{i}", model.decoder.up[i].block, s, s)
         before = s
-    return state
+    return _widen_encoder(state)
+
+
+def _widen_encoder(state: dict[str, torch.Tensor], width: int = 64) -> dict[str, torch.Tensor]:
+    """Give the encoder the decoder's widths, as readers of the layout expect, with zero channels: the same function.
+
+    The first level goes from 32 to 64 channels. The second level's shortcut (32 to 64) is then no longer in the layout; it is a 1x1
+    convolution right after the downsampling one, so the two become one. The branches of both levels are zero, and stay so.
+    """
+    out = dict(state)
+    narrow = state["encoder.conv_in.weight"].shape[0]
+    down, short = "encoder.down.0.downsample.conv", "encoder.down.1.block.0.nin_shortcut"
+    mixed = state[f"{short}.weight"][:, :, 0, 0]
+    out[f"{down}.weight"] = torch.einsum("oi,ijkl->ojkl", mixed, state[f"{down}.weight"])
+    out[f"{down}.bias"] = mixed @ state[f"{down}.bias"] + state[f"{short}.bias"]
+    for p in ("weight", "bias"):
+        del out[f"{short}.{p}"]
+
+    def pad(name: str, outputs: bool, inputs: bool, fill: float = 0.0) -> None:
+        for p in ("weight", "bias"):
+            v = out[f"{name}.{p}"]
+            shape = list(v.shape)
+            if outputs and shape[0] == narrow:
+                shape[0] = width
+            if inputs and v.ndim == 4 and shape[1] == narrow:
+                shape[1] = width
+            wide = torch.full(shape, fill if p == "weight" else 0.0)
+            wide[tuple(slice(0, n) for n in v.shape)] = v
+            out[f"{name}.{p}"] = wide
+
+    pad("encoder.conv_in", True, False)
+    pad(down, False, True)
+    for j in (0, 1):
+        for part in ("norm1", "norm2", "conv1", "conv2"):
+            pad(f"encoder.down.0.block.{j}.{part}", True, True, 1.0 if part.startswith("norm") else 0.0)
+    pad("encoder.down.1.block.0.norm1", True, False, 1.0)
+    pad("encoder.down.1.block.0.conv1", False, True)
+    return out

@@ -173,7 +173,8 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
         save_atomically({"model": model.state_dict(), "opt": opt.state_dict(), "ema": ema, "step": step, "log": log}, file)
 
     while time.time() - start < a.minutes * 60 and (a.steps is None or step < a.steps):
-        paused += wait_while_paused()
+        slept = wait_while_paused()
+        paused, start, tick, saved_at = paused + slept, start + slept, tick + slept, saved_at + slept
         rng = np.random.default_rng((a.seed, step))
         nominal = int(rng.choice(list(mix), p=np.array(list(mix.values())) / sum(mix.values())))
         x0, ids, (h, w) = data.batch(nominal, sizes[nominal], rng)

@@ -58,7 +58,7 @@ def main() -> None:
     ap.add_argument("--steps", type=int, default=2500, help="length of the learning-rate schedule")
     ap.add_argument("--batch", type=int, default=8)
     ap.add_argument("--crop", type=int, default=64)
-    ap.add_argument("--lr", type=float, default=1.5e-3)
+    ap.add_argument("--lr", type=float, default=5e-4)
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: latents stay valid")
@@ -83,10 +83,11 @@ def main() -> None:
     start = last = time.time()
     mean_loss = None
     while step < a.steps and time.time() - start < a.minutes * 60:
-        wait_while_paused()
+        slept = wait_while_paused()
+        start, last = start + slept, last + slept
         rng = np.random.default_rng((a.seed, step))
         x = batch(pools, rng, a.batch, a.crop).to(device).contiguous(memory_format=torch.channels_last)
-        lr = a.lr * min(1, (step + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * step / a.steps) * 0.96)
+        lr = a.lr * min(1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / a.steps) * 0.96)
         for g in opt.param_groups:
             g["lr"] = lr
         with torch.autocast(device, torch.bfloat16):
