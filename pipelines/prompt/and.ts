@@ -1,4 +1,5 @@
 import { findWord, isDigit, skipSpacesBack } from './characters.ts';
+import { finiteWeight } from './weights.ts';
 
 /** One of the prompts that AND joins. */
 export interface SubPrompt {
@@ -34,7 +35,7 @@ function readPart(part: string): SubPrompt {
     const colon = skipSpacesBack(part, start) - 1;
     if (part[colon] === ':') {
       const text = part.slice(0, skipSpacesBack(part, colon));
-      return { text, weight: Number(part.slice(start, end)) };
+      return { text, weight: finiteWeight(Number(part.slice(start, end))) };
     }
   }
   return { text: part.slice(0, end), weight: 1 };

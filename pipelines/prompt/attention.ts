@@ -1,4 +1,5 @@
 import { findWord, isDigit, skipSpaces, skipSpacesBack } from './characters.ts';
+import { finiteWeight } from './weights.ts';
 
 /** Part of a prompt that is tokenised on its own. */
 export interface WeightedText {
@@ -14,8 +15,6 @@ const BRACKET_FACTOR = 1.1;
  * any use, and the bound keeps a prompt made of brackets linear.
  */
 const MAX_NESTING = 200;
-/** Largest float32: weights are kept within it, whatever a prompt multiplies up to. */
-const MAX_WEIGHT = 3.4028234663852886e38;
 const BREAK = 'BREAK';
 const BREAK_WEIGHT = -1;
 const ESCAPABLE = '()[]\\';
@@ -149,7 +148,7 @@ class Segments {
     for (const start of this.#open['[']) this.#multiplyFrom(start, 1 / BRACKET_FACTOR);
     const joined: WeightedText[] = [];
     for (const [i, text] of this.#texts.entries()) {
-      const weight = finite(this.#weights[i]!);
+      const weight = finiteWeight(this.#weights[i]!);
       const last = joined.at(-1);
       if (last !== undefined && last.weight === weight) last.text += text;
       else joined.push({ text, weight });
@@ -166,9 +165,4 @@ class Segments {
     if (start < 0) return;
     for (let i = start; i < this.#weights.length; i++) this.#weights[i]! *= factor;
   }
-}
-
-function finite(weight: number): number {
-  if (Number.isNaN(weight)) return 0;
-  return Math.min(MAX_WEIGHT, Math.max(-MAX_WEIGHT, weight));
 }
