@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { DECODE_LIMITS } from '../images/decode.ts';
+import * as bounds from '../openapi/schemas/bounds.ts';
+import { FLAGS } from '../server/flags.ts';
+import * as limits from '../server/limits.ts';
+
+const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+
+/** The rows of the table under a heading, as cells; without its head. */
+function readTable(heading: string): string[][] {
+  const section = readme.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+  return section
+    .split('\n')
+    .filter((line) => line.startsWith('| '))
+    .map((line) => line.split(/(?<!\\)\|/).slice(1, -1))
+    .map((cells) => cells.map((cell) => cell.trim().replaceAll('\\|', '|')))
+    .slice(1);
+}
+
+describe('the README', () => {
+  it('lists every flag, in the words of --help', () => {
+    const flags = FLAGS.map((flag) => [
+      `\`--${flag.name}${'value' in flag ? ` ${flag.value}` : ''}\``,
+      flag.describe,
+    ]);
+    expect(readTable('Flags')).toEqual(flags);
+  });
+
+  it('lists the limits that the server has', () => {
+    expect(readTable('Limits')).toEqual([
+      ['width, height', `${bounds.MIN_SIDE} to ${bounds.MAX_SIDE} pixels`],
+      ['width x height x batch_size', `${limits.MAX_BATCH_PIXELS} pixels`],
+      ['width x height x batch_size x n_iter', `${limits.MAX_REQUEST_PIXELS} pixels`],
+      ['steps', `${bounds.MAX_STEPS}`],
+      ['batch_size', `${bounds.MAX_BATCH_SIZE}`],
+      ['n_iter', `${bounds.MAX_N_ITER}`],
+      ['cfg_scale', `${bounds.MAX_CFG_SCALE}`],
+      ['prompt, negative_prompt', `${bounds.MAX_PROMPT_CHARS} characters`],
+      ['styles', `${bounds.MAX_STYLES}`],
+      ['body with pictures', `${limits.MAX_IMAGE_BODY_BYTES} bytes`],
+      ['other bodies', `${limits.MAX_BODY_BYTES} bytes`],
+      ['picture sent in', `${DECODE_LIMITS.maxPixels} pixels`],
+      ['waiting jobs', `${limits.DEFAULT_QUEUE_SIZE}, \`--queue-size\``],
+    ]);
+  });
+});
