@@ -34,8 +34,9 @@ USER node
 EXPOSE 7860
 # Flags have environment variables, so that a port given with -e SDSERVE_PORT is also the one checked.
 ENV SDSERVE_LISTEN=true SDSERVE_DATA_DIR=/data SDSERVE_PORT=7860
+# 401: a password is set, and an answer is all that can be asked for without it.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.SDSERVE_PORT}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.SDSERVE_PORT}/health/ready`).then((r) => process.exit(r.ok || r.status === 401 ? 0 : 1), () => process.exit(1))"]
 # `docker stop` waits 10 s before it kills; the server takes up to 30 s to finish: stop with -t 40.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["node", "dist/server/main.js"]
