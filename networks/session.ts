@@ -1,0 +1,150 @@
+/**
+ * Networks that can be run: the one place that knows onnxruntime.
+ *
+ * Choices measured on a 2-core machine (benchmarks/README.md): optimisation level "extended" instead
+ * of "all", because the blocked convolution layout of "all" is no faster here and takes 10 s per
+ * 2 GB to prepare; prepacking off, because it is no faster either and doubles the load time.
+ */
+import path from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Graph, LoraPort } from './onnx/graph.ts';
+import { encodeModel } from './onnx/proto.ts';
+
+/** Where networks run, as `--device` names it. */
+export type Device = 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
+
+export interface SessionOptions {
+  device: Device;
+  /** Threads of one network's pool; one network runs at a time. */
+  threads: number;
+  /**
+   * Keep half-precision weights as they are, mapped from the file, and convert them anew in every
+   * run: less memory and no load time, slower runs.
+   */
+  keepsHalf?: boolean;
+}
+
+export type TensorData =
+  | { type: 'float32'; data: Float32Array; shape: readonly number[] }
+  | { type: 'int64'; data: BigInt64Array; shape: readonly number[] }
+  | { type: 'bool'; data: Uint8Array; shape: readonly number[] };
+
+export type Outputs = Record<string, { data: Float32Array | Uint8Array; shape: readonly number[] }>;
+
+/** Factors for LoRA ports by layer; `rank` is the common first size of down and last of up. */
+export type LoraFeeds = ReadonlyMap<string, { down: Float32Array; up: Float32Array; rank: number }>;
+
+/** A session could not be made or run; the message is onnxruntime's, with the network's name. */
+export class SessionError extends Error {
+  override name = 'SessionError';
+  readonly code: 'SESSION_CREATE' | 'SESSION_RUN';
+  constructor(code: SessionError['code'], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+/** A network in memory. */
+export class Network {
+  readonly ports: readonly LoraPort[];
+  readonly #name: string;
+  readonly #session: InferenceSession;
+  /** Rank-0 factors for every port, made once. */
+  readonly #noLora: Record<string, Tensor> = {};
+
+  constructor(name: string, session: InferenceSession, ports: readonly LoraPort[]) {
+    this.#name = name;
+    this.#session = session;
+    this.ports = ports;
+    for (const port of ports) {
+      this.#noLora[`${port.layer}.down`] = factor([], [0, port.in, ...port.kernel]);
+      this.#noLora[`${port.layer}.up`] = factor([], [port.out, 0]);
+    }
+  }
+
+  /**
+   * Runs the network; other JavaScript waits until it is done.
+   *
+   * @param feeds    every input but the LoRA pairs; the arrays are read, not copied
+   * @param outputs  names of the outputs wanted
+   * @param lora     factors of the layers that have any
+   * @throws SessionError
+   */
+  async run(
+    feeds: Record<string, TensorData>,
+    outputs: readonly string[],
+    lora?: LoraFeeds,
+  ): Promise<Outputs> {
+    const all: Record<string, Tensor> = { ...this.#noLora };
+    for (const [name, t] of Object.entries(feeds)) all[name] = new Tensor(t.type, t.data, t.shape);
+    if (lora) for (const port of this.ports) this.#feedLora(all, port, lora);
+    try {
+      const results = await this.#session.run(all, outputs);
+      return Object.fromEntries(
+        outputs.map((name) => {
+          const tensor = results[name] as Tensor;
+          return [name, { data: tensor.data as Float32Array | Uint8Array, shape: tensor.dims }];
+        }),
+      );
+    } catch (error) {
+      throw new SessionError('SESSION_RUN', `${this.#name}: ${messageOf(error)}`, error);
+    }
+  }
+
+  #feedLora(all: Record<string, Tensor>, port: LoraPort, lora: LoraFeeds): void {
+    const pair = lora.get(port.layer);
+    if (!pair) return;
+    all[`${port.layer}.down`] = factor(pair.down, [pair.rank, port.in, ...port.kernel]);
+    all[`${port.layer}.up`] = factor(pair.up, [port.out, pair.rank]);
+  }
+
+  /** Frees the weights and the memory arena. */
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+function factor(data: Float32Array | number[], shape: number[]): Tensor {
+  return new Tensor(
+    'float32',
+    data instanceof Float32Array ? data : Float32Array.from(data),
+    shape,
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Makes a session of a graph.
+ *
+ * @param name  what the network is called in errors, e.g. `unet of model.safetensors`
+ * @param file  real path of the file that the graph's weights are byte ranges of
+ * @throws SessionError
+ */
+export async function createNetwork(
+  name: string,
+  graph: Graph,
+  file: string,
+  options: SessionOptions,
+): Promise<Network> {
+  try {
+    const session = await InferenceSession.create(encodeModel(graph.model), {
+      executionProviders: options.device === 'cpu' ? ['cpu'] : [options.device, 'cpu'],
+      graphOptimizationLevel: options.keepsHalf ? 'disabled' : 'extended',
+      intraOpNumThreads: options.threads,
+      interOpNumThreads: 1,
+      logSeverityLevel: 3,
+      extra: {
+        session: {
+          model_external_initializers_file_folder_path: path.dirname(file),
+          disable_prepacking: '1',
+        },
+      },
+    });
+    return new Network(name, session, graph.loraPorts);
+  } catch (error) {
+    throw new SessionError('SESSION_CREATE', `${name}: ${messageOf(error)}`, error);
+  }
+}
