@@ -75,8 +75,13 @@ export function listTensors(options: Omit<MakeOptions, 'out'>): TensorSpec[] {
 }
 
 function describe(options: MakeOptions): Record<string, string> {
-  const { out, lora, ...rest } = options;
-  const synthetic = JSON.stringify({ ...rest, lora });
+  const { arch, out, seed = 1, dtype = 'f16', norms = 'ones', lora } = options;
+  const { inChannels = 4, textLayers, vPred = false, ztsnr = false, vae = true } = options;
+  const { buffers = true, only } = options;
+  // Defaults filled in, so that saying one aloud does not change the file.
+  const common = { arch, seed, dtype, norms, lora };
+  const parts = { inChannels, textLayers, vPred, ztsnr, vae, buffers, only };
+  const synthetic = JSON.stringify(lora ? common : { ...common, ...parts });
   if (!lora) return { format: 'pt', synthetic };
   const { rank = 16, alpha = rank } = lora;
   const versions = { sd1: 'sd_v1', sd2: 'sd_v2', sdxl: 'sdxl_base_v1-0', refiner: 'sdxl_refiner' };
@@ -84,7 +89,7 @@ function describe(options: MakeOptions): Record<string, string> {
     ss_network_module: 'networks.lora',
     ss_network_dim: String(rank),
     ss_network_alpha: String(alpha),
-    ss_base_model_version: versions[architecture(options.arch).family],
+    ss_base_model_version: versions[architecture(arch).family],
     ss_output_name: path.basename(out, '.safetensors'),
     synthetic,
   };

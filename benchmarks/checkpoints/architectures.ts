@@ -17,7 +17,15 @@ interface Architecture {
   vae: VaeShape;
 }
 
-const SD = { multipliers: [1, 2, 4, 4], depths: [1, 1, 1, 0], middleDepth: 1 };
+/** Everything of unit size: what timing and loading need. */
+const GAINS = { contextQuery: 1, context: 0.5, output: 0.5 };
+/**
+ * A picture must depend visibly on prompt, sampler and schedule, or a test of final latents could
+ * not fail; and not so strongly that float32 rounding grows over 20 steps.
+ */
+const TINY_GAINS = { contextQuery: 2, context: 2, output: 1.5 };
+const SD = { multipliers: [1, 2, 4, 4], depths: [1, 1, 1, 0], middleDepth: 1, gains: GAINS };
+const TINY_SD = { ...SD, gains: TINY_GAINS };
 const VAE = { channels: 128, multipliers: [1, 2, 4, 4] };
 const TINY_VAE = { channels: 32, multipliers: [1, 1, 1, 2] };
 const CLIP_L = { width: 768, layers: 12 };
@@ -39,39 +47,63 @@ export const ARCHITECTURES = {
   },
   sdxl: {
     family: 'sdxl',
-    unet: { modelChannels: 320, multipliers: [1, 2, 4], depths: [0, 2, 10], middleDepth: 10 },
+    unet: {
+      modelChannels: 320,
+      multipliers: [1, 2, 4],
+      depths: [0, 2, 10],
+      middleDepth: 10,
+      gains: GAINS,
+    },
     clip: CLIP_L,
     openClip: CLIP_G,
     vae: VAE,
   },
   refiner: {
     family: 'refiner',
-    unet: { modelChannels: 384, multipliers: [1, 2, 4, 4], depths: [0, 4, 4, 0], middleDepth: 4 },
+    unet: {
+      modelChannels: 384,
+      multipliers: [1, 2, 4, 4],
+      depths: [0, 4, 4, 0],
+      middleDepth: 4,
+      gains: GAINS,
+    },
     openClip: CLIP_G,
     vae: VAE,
   },
   'tiny-sd15': {
     family: 'sd1',
-    unet: { ...SD, modelChannels: 32, multipliers: [1, 1, 2, 2] },
+    unet: { ...TINY_SD, modelChannels: 32, multipliers: [1, 1, 2, 2] },
     clip: { width: 64, layers: 4 },
     vae: TINY_VAE,
   },
   'tiny-sd2': {
     family: 'sd2',
-    unet: { ...SD, modelChannels: 64, multipliers: [1, 1, 1, 1] },
+    unet: { ...TINY_SD, modelChannels: 64, multipliers: [1, 1, 1, 1] },
     openClip: { width: 128, layers: 4 },
     vae: TINY_VAE,
   },
   'tiny-sdxl': {
     family: 'sdxl',
-    unet: { modelChannels: 32, multipliers: [1, 2, 2], depths: [0, 1, 2], middleDepth: 2 },
+    unet: {
+      modelChannels: 32,
+      multipliers: [1, 2, 2],
+      depths: [0, 1, 2],
+      middleDepth: 2,
+      gains: TINY_GAINS,
+    },
     clip: { width: 128, layers: 3 },
     openClip: { width: 64, layers: 4 },
     vae: TINY_VAE,
   },
   'tiny-refiner': {
     family: 'refiner',
-    unet: { modelChannels: 32, multipliers: [1, 2, 4, 2], depths: [0, 2, 1, 0], middleDepth: 1 },
+    unet: {
+      modelChannels: 32,
+      multipliers: [1, 2, 4, 2],
+      depths: [0, 2, 1, 0],
+      middleDepth: 1,
+      gains: TINY_GAINS,
+    },
     openClip: { width: 64, layers: 3 },
     vae: TINY_VAE,
   },

@@ -15,6 +15,17 @@ export interface UnetShape {
   hasLinearProjections: boolean;
   /** Width of the SDXL size-and-pooled vector; 0 = none. */
   labelWidth: number;
+  gains: UnetGains;
+}
+
+/** Gains of the layers that decide how much the result depends on the text and on the latent. */
+export interface UnetGains {
+  /** Queries of the cross attention: above 1, single tokens stand out. */
+  contextQuery: number;
+  /** What the cross attention adds. */
+  context: number;
+  /** The last convolution. */
+  output: number;
 }
 
 const LATENT_CHANNELS = 4;
@@ -31,21 +42,27 @@ function resBlock(key: string, inputs: number, outputs: number, embedding: numbe
   ];
 }
 
-function attention(key: string, channels: number, context: number): TensorSpec[] {
+function attention(
+  key: string,
+  channels: number,
+  context: number,
+  { query = 1, result = RESIDUAL_GAIN } = {},
+): TensorSpec[] {
   return [
-    ...linear(`${key}.to_q`, channels, channels, { bias: false }),
+    ...linear(`${key}.to_q`, channels, channels, { bias: false, gain: query }),
     ...linear(`${key}.to_k`, channels, context, { bias: false }),
     ...linear(`${key}.to_v`, channels, context, { bias: false }),
-    ...linear(`${key}.to_out.0`, channels, channels, { gain: RESIDUAL_GAIN }),
+    ...linear(`${key}.to_out.0`, channels, channels, { gain: result }),
   ];
 }
 
 function transformer(key: string, channels: number, depth: number, shape: UnetShape): TensorSpec[] {
+  const text = { query: shape.gains.contextQuery, result: shape.gains.context };
   const blocks = Array.from({ length: depth }, (_, index) => {
     const block = `${key}.transformer_blocks.${index}`;
     return [
       ...attention(`${block}.attn1`, channels, channels),
-      ...attention(`${block}.attn2`, channels, shape.contextWidth),
+      ...attention(`${block}.attn2`, channels, shape.contextWidth, text),
       ...linear(`${block}.ff.net.0.proj`, 8 * channels, channels),
       ...linear(`${block}.ff.net.2`, channels, 4 * channels, { gain: RESIDUAL_GAIN }),
       ...norm(`${block}.norm1`, channels),
@@ -120,6 +137,9 @@ export function unetTensors(shape: UnetShape, inChannels: number): TensorSpec[] 
       }
     }
   }
-  tensors.push(...norm('out.0', channels), ...conv('out.2', LATENT_CHANNELS, channels, 3, 0.5));
+  tensors.push(
+    ...norm('out.0', channels),
+    ...conv('out.2', LATENT_CHANNELS, channels, 3, shape.gains.output),
+  );
   return tensors;
 }
