@@ -198,7 +198,8 @@ function startTimesteps(
   network: GuidedNetwork,
 ): Start {
   const { noise, init, modelSigmas } = request;
-  const alpha = modelSigmas.alphasCumprod[plan.noiseTimestep ?? 0]!;
+  const { noiseTimestep } = plan;
+  const alpha = noiseTimestep === null ? 1 : modelSigmas.alphasCumprod[noiseTimestep]!;
   const first = noise.next();
   const x = init
     ? addNoise(first, init, Math.sqrt(alpha), Math.sqrt(1 - alpha), Math.sqrt(alpha))
