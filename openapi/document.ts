@@ -1,6 +1,6 @@
 /** Schemas and the table of operations, written as an OpenAPI 3.1 document. */
 import { z } from 'zod';
-import { OPERATIONS, type Operation } from './operations.ts';
+import { listOperations, type Operation } from './operations.ts';
 import {
   PromptStyleItem,
   SamplerItem,
@@ -57,6 +57,7 @@ const STATUS_WORDS: Readonly<Record<number, string>> = {
   415: 'Body is not JSON',
   422: 'Validation Error',
   500: 'The engine failed',
+  501: 'Not available',
   503: 'Queue full, engine not ready, or server shutting down; see Retry-After',
   504: 'The engine hung and was stopped',
 };
@@ -66,14 +67,15 @@ type Json = Record<string, unknown>;
 /**
  * Builds the document.
  *
- * @param version  of the server
- * @returns a plain object, the same for the same version
+ * @param version   of the server
+ * @param withStop  whether clients may end the server
+ * @returns a plain object, the same for the same arguments
  */
-export function buildDocument(version: string): Json {
+export function buildDocument(version: string, withStop: boolean): Json {
   const names = new Map<z.ZodType, string>();
   for (const [id, schema] of Object.entries({ ...REQUESTS, ...ANSWERS })) names.set(schema, id);
   const paths: Record<string, Json> = {};
-  for (const operation of OPERATIONS) {
+  for (const operation of listOperations(withStop)) {
     const path = paths[operation.path] ?? {};
     path[operation.method] = describeOperation(operation, names);
     paths[operation.path] = path;

@@ -44,7 +44,7 @@ export interface Operation {
 /** What any call that waits in the queue may answer. */
 const QUEUED = [500, 503, 504] as const;
 
-export const OPERATIONS: readonly Operation[] = [
+const OPERATIONS: readonly Operation[] = [
   {
     method: 'post',
     path: '/sdapi/v1/txt2img',
@@ -248,3 +248,41 @@ export const OPERATIONS: readonly Operation[] = [
     answer: QueueStatusResponse,
   },
 ];
+
+/** Endpoints that exist only with `--api-server-stop`. */
+const STOP_OPERATIONS: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/sdapi/v1/server-stop',
+    id: 'stop_webui_sdapi_v1_server_stop_post',
+    tag: 'Server',
+    summary: 'Ends the server when the running job is done.',
+    answer: { media: 'text/plain' },
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/server-kill',
+    id: 'kill_webui_sdapi_v1_server_kill_post',
+    tag: 'Server',
+    summary: 'Ends the server at once.',
+    answer: Nothing,
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/server-restart',
+    id: 'restart_webui_sdapi_v1_server_restart_post',
+    tag: 'Server',
+    summary: 'Always 501: whoever started the server can start it again.',
+    answer: Nothing,
+    statuses: [501],
+  },
+];
+
+/**
+ * Lists the endpoints of a server.
+ *
+ * @param withStop  whether clients may end the server
+ */
+export function listOperations(withStop: boolean): readonly Operation[] {
+  return withStop ? [...OPERATIONS, ...STOP_OPERATIONS] : OPERATIONS;
+}

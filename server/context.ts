@@ -33,4 +33,6 @@ export interface Context {
   readonly output: Output;
   readonly metrics: Metrics;
   readonly log: Logger;
+  /** Ends the server; `isHurried` without waiting for the running job. */
+  readonly stop: (reason: string, isHurried: boolean) => void;
 }

@@ -81,6 +81,11 @@ export class OptionsStore {
     return { options: { ...this.all(), ...changes }, changes, rejected };
   }
 
+  /** Changes options for this run without writing them: what the command line asks for. */
+  assume(changes: Partial<Options>): void {
+    this.#values = { ...this.#values, ...changes };
+  }
+
   /**
    * Changes options and writes them to disk; the change holds even when the disk is full.
    *

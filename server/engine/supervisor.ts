@@ -186,6 +186,7 @@ export class Supervisor {
     this.#reason = 'The server is shutting down.';
     clearTimeout(this.#restartTimer);
     this.#rejectWaiters();
+    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(this.#unavailable());
     if (child === null) return;
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     if (child.connected) child.disconnect();
