@@ -135,9 +135,10 @@ describe('attacks', () => {
     parseInfotext(text.slice(0, 10_000));
     const best = Math.min(
       ...[1, 2, 3].map(() => {
-        const start = performance.now();
+        // Processor time: other work on the machine does not count.
+        const start = process.cpuUsage().user;
         parseInfotext(text);
-        return performance.now() - start;
+        return (process.cpuUsage().user - start) / 1000;
       }),
     );
     expect(best).toBeLessThan(50);
