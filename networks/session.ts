@@ -22,6 +22,8 @@ export interface SessionOptions {
    * run: less memory and no load time, slower runs.
    */
   keepsHalf?: boolean;
+  /** Whether memory of past runs is kept for the next one; default true. */
+  hasArena?: boolean;
 }
 
 export type TensorData =
@@ -135,6 +137,7 @@ export async function createNetwork(
       graphOptimizationLevel: options.keepsHalf ? 'disabled' : 'extended',
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
+      enableCpuMemArena: options.hasArena ?? true,
       logSeverityLevel: 3,
       extra: {
         session: {

@@ -126,7 +126,7 @@ function block(g: Graph, name: string, x: Value, shared: Shared): Value {
  * Brings h to the height and width of the skip connection it is joined with. They differ by one
  * where an odd size was halved and doubled; the web UI then resizes h, nearest neighbour.
  */
-function fit(g: Graph, h: Value, skip: Value, n: number): Value {
+function matchSize(g: Graph, h: Value, skip: Value, n: number): Value {
   const previous = `output_blocks.${n - 1}`;
   const grew = [1, 2].some((part) => g.hasWeight(`${previous}.${part}.conv.weight`));
   if (!grew) return h;
@@ -177,7 +177,7 @@ export function writeUnet(
   h = block(g, 'middle_block', h, shared);
   for (let n = 0; skips.length > 0; n++) {
     const skip = skips.pop() as Value;
-    h = g.op('Concat', [n > 0 ? fit(g, h, skip, n) : h, skip], { axis: 1 });
+    h = g.op('Concat', [n > 0 ? matchSize(g, h, skip, n) : h, skip], { axis: 1 });
     h = block(g, `output_blocks.${n}`, h, shared);
   }
   h = conv(g, 'out.2', silu(g, groupNorm(g, 'out.0', h, RES_NORM_EPS)));

@@ -1,0 +1,165 @@
+/** The UNet as the samplers call it: rows of latents with the conditioning that their step asks for. */
+import type { TensorData, Network as Unet } from '../../networks/session.ts';
+import { assertFinite } from '../errors.ts';
+import type { Model } from '../model/model.ts';
+import { type ConditioningPlan, type CondRef, condsAtStep } from '../prompt/conditioning-plan.ts';
+import { countValues } from '../sampling/latents.ts';
+import { type Network, type NetworkCall, type NetworkRow, UNCOND } from '../sampling/network.ts';
+import { type EncodedPlan, type EncodedText, refKey } from './encode.ts';
+
+export interface NetworkCallOptions {
+  plan: ConditioningPlan;
+  encoded: EncodedPlan;
+  /** SDXL: f32 size embeddings of the positive and the negative prompt; null for SD 1.x and 2.x. */
+  sizes: { cond: Float32Array; uncond: Float32Array } | null;
+  /** Further input channels of inpainting and instruct models, f32 [extra, h, w]; null for none. */
+  extraChannels: Float32Array | null;
+  /** Pad the shorter of cond and uncond with empty prompts instead of running them apart. */
+  padCondUncond: boolean;
+  /** Run cond and uncond in one batch. */
+  batchCondUncond: boolean;
+  circular: boolean;
+}
+
+/** Rows that fit one run of the UNet: their conditionings have one length. */
+interface Run {
+  /** Indices of the call's rows. */
+  rows: number[];
+  context: TensorData;
+  /** SDXL's vector; null for SD 1.x and 2.x. */
+  y: TensorData | null;
+}
+
+/** The network of one job, and what its conditioning says about guidance. */
+export interface JobNetwork {
+  call: Network;
+  /** Weights of the AND parts, the same for every picture of a batch. */
+  weights: readonly number[];
+}
+
+/**
+ * Returns the network of one job.
+ *
+ * Conditioning tensors are put together once for each set of texts that a step uses.
+ *
+ * @throws (`call`) SessionError, PipelineError NON_FINITE
+ */
+export function createNetworkCalls(model: Model, options: NetworkCallOptions): JobNetwork {
+  const cache = new Map<string, Run[]>();
+  const weights = options.plan.positive.map(({ weight }) => weight);
+  const call: Network = async (call) => {
+    const unet = await model.unet(options.circular);
+    const refs = refsOf(call, options.plan);
+    const key = refs.map(refKey).join();
+    let runs = cache.get(key);
+    if (!runs) {
+      runs = arrange(call.rows, refs, model, options);
+      cache.set(key, runs);
+    }
+    const [, channels, height, width] = call.shape;
+    const size = countValues([channels, height, width]);
+    const whole = runs.length === 1;
+    const out = whole ? null : new Float32Array(call.rows.length * size);
+    for (const run of runs) {
+      const result = await runUnet(unet, call, run, options.extraChannels, size);
+      assertFinite('UNet', model.checkpoint.name, result);
+      if (!out) return result;
+      run.rows.forEach((row, i) => {
+        out.set(result.subarray(i * size, (i + 1) * size), row * size);
+      });
+    }
+    return out as Float32Array;
+  };
+  return { call, weights };
+}
+
+function refsOf(call: NetworkCall, plan: ConditioningPlan): CondRef[] {
+  const { conds, uncond } = condsAtStep(plan, call.call);
+  return call.rows.map(({ part }) => (part === UNCOND ? uncond : (conds[part] as CondRef)));
+}
+
+function arrange(
+  rows: readonly NetworkRow[],
+  refs: readonly CondRef[],
+  model: Model,
+  options: NetworkCallOptions,
+): Run[] {
+  const texts = refs.map((ref) => options.encoded.texts.get(refKey(ref)) as EncodedText);
+  const isUncond = rows.map(({ part }) => part === UNCOND);
+  const lengthOf = (wanted: boolean) =>
+    Math.max(0, ...texts.filter((_, i) => isUncond[i] === wanted).map(({ tokens }) => tokens));
+  // AND parts of unequal length are brought to the longest of them in any case.
+  let lengths = isUncond.map(lengthOf);
+  if (options.padCondUncond) lengths = lengths.map(() => Math.max(...lengths));
+  const groups = new Map<string, number[]>();
+  rows.forEach((_, i) => {
+    const key = options.batchCondUncond ? `${lengths[i]}` : `${lengths[i]} ${isUncond[i]}`;
+    groups.set(key, [...(groups.get(key) ?? []), i]);
+  });
+  const { contextDim, admChannels } = model.config.unet;
+  return [...groups.values()].map((members): Run => {
+    const tokens = lengths[members[0] as number] as number;
+    const context = new Float32Array(members.length * tokens * contextDim);
+    const y = new Float32Array(members.length * admChannels);
+    members.forEach((row, i) => {
+      const text = texts[row] as EncodedText;
+      const target = context.subarray(i * tokens * contextDim, (i + 1) * tokens * contextDim);
+      lengthen(target, text, contextDim, options.padCondUncond ? options.encoded.empty : null);
+      const sizes = options.sizes?.[isUncond[row] ? 'uncond' : 'cond'];
+      if (!sizes || !text.pooled) return;
+      y.set(text.pooled, i * admChannels);
+      y.set(sizes, i * admChannels + text.pooled.length);
+    });
+    return {
+      rows: members,
+      context: { type: 'float32', data: context, shape: [members.length, tokens, contextDim] },
+      y: options.sizes ? { type: 'float32', data: y, shape: [members.length, admChannels] } : null,
+    };
+  });
+}
+
+/** Fills `target` with a text and, where that is shorter, empty prompts or its last vector again. */
+function lengthen(
+  target: Float32Array,
+  { context }: EncodedText,
+  width: number,
+  empty: EncodedText | null,
+): void {
+  target.set(context);
+  const filler = empty?.context ?? context.subarray(context.length - width);
+  for (let at = context.length; at < target.length; at += filler.length) target.set(filler, at);
+}
+
+async function runUnet(
+  unet: Unet,
+  call: NetworkCall,
+  { rows, context, y }: Run,
+  extra: Float32Array | null,
+  size: number,
+): Promise<Float32Array> {
+  const [, channels, height, width] = call.shape;
+  const isWhole = rows.length === call.rows.length && !extra;
+  const perRow = size + (extra?.length ?? 0);
+  const input = isWhole ? call.input : new Float32Array(rows.length * perRow);
+  if (!isWhole) {
+    rows.forEach((row, i) => {
+      input.set(call.input.subarray(row * size, (row + 1) * size), i * perRow);
+      if (extra) input.set(extra, i * perRow + size);
+    });
+  }
+  const inChannels = channels + (extra ? extra.length / (height * width) : 0);
+  const { out } = await unet.run(
+    {
+      sample: { type: 'float32', data: input, shape: [rows.length, inChannels, height, width] },
+      timesteps: {
+        type: 'float32',
+        data: new Float32Array(rows.length).fill(call.timestep),
+        shape: [rows.length],
+      },
+      context,
+      ...(y && { y }),
+    },
+    ['out'],
+  );
+  return out?.data as Float32Array;
+}

@@ -1,0 +1,140 @@
+/** Latents to pictures, whole or, where memory asks for it, in tiles. */
+import type { RgbImage } from '../images/rgb-image.ts';
+import type { Network, TensorData } from '../networks/session.ts';
+import { assertFinite } from './errors.ts';
+import type { Model } from './model/model.ts';
+import { countValues, type Latent } from './sampling/latents.ts';
+
+/** Pixels per side of a latent cell. */
+export const CELL_PIXELS = 8;
+
+/**
+ * Activations alive at once at the decoder's widest place, in full-size feature maps of its first
+ * level; measured at 512x512 and 1024x1024 with a real-width decoder (peak growth / map size).
+ */
+const MAPS_ALIVE = 8;
+const BYTES_PER_VALUE = 4;
+/** Share of the memory that is free that a decode may take. */
+const MEMORY_SHARE = 0.7;
+/** Tile side and overlap in latent cells; normalisation is per tile, so overlaps are wide. */
+const TILE_CELLS = 64;
+const OVERLAP_CELLS = 16;
+
+/**
+ * Decodes a batch, one picture at a time.
+ *
+ * @param latent  f32 [b, 4, h, w]; not changed
+ * @param options `maxBytes`: memory a whole decode may take; default a share of what is free
+ * @returns b pictures of 8h x 8w
+ * @throws SessionError, PipelineError NON_FINITE
+ */
+export async function decodeLatent(
+  model: Model,
+  latent: Latent,
+  options: { circular?: boolean; maxBytes?: number } = {},
+): Promise<RgbImage[]> {
+  const decoder = await model.decoder(options.circular ?? false);
+  const [batch, channels, height, width] = latent.shape;
+  const size = countValues([channels, height, width]);
+  const pixels = height * width * CELL_PIXELS ** 2;
+  const needed = pixels * model.vae.channels * MAPS_ALIVE * BYTES_PER_VALUE;
+  const maxBytes = options.maxBytes ?? process.availableMemory() * MEMORY_SHARE;
+  const isWhole = needed <= maxBytes || Math.max(height, width) <= TILE_CELLS;
+  const images: RgbImage[] = [];
+  for (let b = 0; b < batch; b++) {
+    const one = latent.data.subarray(b * size, (b + 1) * size);
+    const shape = [channels, height, width] as const;
+    images.push(
+      isWhole
+        ? await decodeWhole(decoder, model, one, shape)
+        : await decodeTiled(decoder, model, one, shape),
+    );
+  }
+  return images;
+}
+
+type ImageShape = readonly [channels: number, height: number, width: number];
+
+function feed(data: Float32Array, shape: ImageShape): Record<string, TensorData> {
+  return { latent: { type: 'float32', data, shape: [1, ...shape] } };
+}
+
+async function decodeWhole(
+  decoder: Network,
+  model: Model,
+  latent: Float32Array,
+  shape: ImageShape,
+): Promise<RgbImage> {
+  const { rgb, sum } = await decoder.run(feed(latent, shape), ['rgb', 'sum']);
+  assertFinite('VAE decoder', model.checkpoint.name, sum?.data as Float32Array);
+  return {
+    width: shape[2] * CELL_PIXELS,
+    height: shape[1] * CELL_PIXELS,
+    rgb: rgb?.data as Uint8Array,
+  };
+}
+
+/** Where tiles start along a side; the last one ends at the edge. */
+function tileStarts(cells: number): number[] {
+  const starts: number[] = [];
+  for (let at = 0; at + TILE_CELLS < cells; at += TILE_CELLS - OVERLAP_CELLS) starts.push(at);
+  starts.push(Math.max(0, cells - TILE_CELLS));
+  return starts;
+}
+
+/** Weight of a pixel in its tile: rises from the tile's edges over the overlap. */
+function ramp(at: number, length: number): number {
+  const edge = Math.min(at + 1, length - at);
+  return Math.min(1, edge / (OVERLAP_CELLS * CELL_PIXELS));
+}
+
+async function decodeTiled(
+  decoder: Network,
+  model: Model,
+  latent: Float32Array,
+  [channels, height, width]: ImageShape,
+): Promise<RgbImage> {
+  const [pixelWidth, pixelHeight] = [width * CELL_PIXELS, height * CELL_PIXELS];
+  const sums = new Float32Array(pixelWidth * pixelHeight * 3);
+  const weights = new Float32Array(pixelWidth * pixelHeight);
+  for (const top of tileStarts(height)) {
+    for (const left of tileStarts(width)) {
+      const [h, w] = [Math.min(TILE_CELLS, height), Math.min(TILE_CELLS, width)];
+      const tile = cut(latent, [channels, height, width], top, left, h, w);
+      const image = await decodeWhole(decoder, model, tile, [channels, h, w]);
+      for (let y = 0; y < image.height; y++) {
+        for (let x = 0; x < image.width; x++) {
+          const weight = ramp(y, image.height) * ramp(x, image.width);
+          const target = (top * CELL_PIXELS + y) * pixelWidth + left * CELL_PIXELS + x;
+          const source = (y * image.width + x) * 3;
+          weights[target] = (weights[target] as number) + weight;
+          for (let c = 0; c < 3; c++)
+            sums[target * 3 + c] =
+              (sums[target * 3 + c] as number) + weight * (image.rgb[source + c] as number);
+        }
+      }
+    }
+  }
+  const rgb = Uint8Array.from(sums, (sum, i) =>
+    Math.round(sum / (weights[Math.floor(i / 3)] as number)),
+  );
+  return { width: pixelWidth, height: pixelHeight, rgb };
+}
+
+function cut(
+  latent: Float32Array,
+  [channels, height, width]: ImageShape,
+  top: number,
+  left: number,
+  h: number,
+  w: number,
+): Float32Array {
+  const out = new Float32Array(channels * h * w);
+  for (let c = 0; c < channels; c++) {
+    for (let y = 0; y < h; y++) {
+      const from = (c * height + top + y) * width + left;
+      out.set(latent.subarray(from, from + w), (c * h + y) * w);
+    }
+  }
+  return out;
+}

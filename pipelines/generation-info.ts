@@ -1,0 +1,164 @@
+/** What is told about finished pictures: the infotext of each, and the web UI's `info` object. */
+import { buildInfotext, generationFields, type InfotextField } from '../images/infotext.ts';
+import { pythonFloat } from '../images/python-format.ts';
+import type { Txt2ImgJob } from './job.ts';
+import type { Model } from './model/model.ts';
+import { findSampler, findScheduler } from './samplers/catalogue.ts';
+
+/** Printed as `Version` in every infotext; no web UI version, so none of its workarounds for its own old versions apply. */
+export const VERSION = 'sdserve 0.1.0';
+
+/** Seeds of one picture. */
+export interface PictureSeeds {
+  seed: number;
+  subseed: number;
+}
+
+/** Returns seed and subseed of every picture of the job, iteration by iteration. */
+export function seedsOf(job: Txt2ImgJob): PictureSeeds[] {
+  return Array.from({ length: job.batchSize * job.nIter }, (_, i) => ({
+    // A variation moves away from one seed: then only the subseeds count up.
+    seed: job.subseedStrength === 0 ? job.seed + i : job.seed,
+    subseed: job.subseed + i,
+  }));
+}
+
+/** The label that the infotext prints: what Automatic came to where the sampler has a default. */
+function scheduleLabel(job: Txt2ImgJob): string {
+  const own = findSampler(job.sampler)?.options.scheduler;
+  const chosen = job.scheduler === 'Automatic' && own ? own : job.scheduler;
+  return findScheduler(chosen)?.label ?? chosen;
+}
+
+/** Pairs for what differs from the defaults, in the web UI's order and words. */
+function extraFields(job: Txt2ImgJob): InfotextField[] {
+  const { options } = job;
+  const entry = findSampler(job.sampler);
+  const fields: InfotextField[] = [];
+  const add = (key: string, value: number, usual: number) => {
+    if (value !== usual) fields.push([key, pythonFloat(value)]);
+  };
+  const isTimestep = entry?.family === 'timestep';
+  if (entry?.takes.includes('eta')) {
+    if (isTimestep) add('Eta DDIM', job.eta ?? options.etaDdim, 0);
+    else add('Eta', job.eta ?? options.etaAncestral, 1);
+  }
+  if (entry?.takes.includes('churn')) {
+    add('Sigma churn', options.sChurn, 0);
+    add('Sigma tmin', options.sTmin, 0);
+    add('Sigma tmax', options.sTmax, 0);
+    add('Sigma noise', options.sNoise, 1);
+  }
+  if (!isTimestep) {
+    add('Schedule min sigma', options.sigmaMin, 0);
+    add('Schedule max sigma', options.sigmaMax, 0);
+    add('Schedule rho', options.rho, 0);
+    if (options.sgmNoiseMultiplier) fields.push(['SGM noise multiplier', true]);
+  }
+  if (options.alwaysDiscardNextToLastSigma) fields.push(['Discard penultimate sigma', true]);
+  add('NGMS', options.sMinUncond, 0);
+  if (options.padCondUncond) fields.push(['Pad conds', true]);
+  if (options.emphasis !== 'Original' && /[([]/.test(job.prompt + job.negativePrompt))
+    fields.push(['Emphasis', options.emphasis]);
+  return fields;
+}
+
+/** Returns the infotext of one picture. */
+export function describePicture(job: Txt2ImgJob, model: Model, seeds: PictureSeeds): string {
+  const { options, vae } = job;
+  const usesEnsd = findSampler(job.sampler)?.options.uses_ensd !== undefined;
+  return buildInfotext({
+    prompt: job.prompt,
+    negativePrompt: job.negativePrompt,
+    fields: generationFields({
+      steps: job.steps,
+      sampler: job.sampler,
+      scheduleType: scheduleLabel(job),
+      cfgScale: job.cfgScale,
+      seed: seeds.seed,
+      width: job.width,
+      height: job.height,
+      modelHash: options.addModelHash ? model.checkpoint.hash : null,
+      model: options.addModelName ? model.checkpoint.name : null,
+      vaeHash: options.addVaeHash ? vae?.hash : null,
+      vae: options.addVaeName ? vae?.name : null,
+      variationSeed: seeds.subseed,
+      variationSeedStrength: job.subseedStrength,
+      seedResizeFromW: job.seedResizeFromW,
+      seedResizeFromH: job.seedResizeFromH,
+      clipSkip: options.clipSkip,
+      ensd: usesEnsd && (job.eta ?? options.etaAncestral) !== 0 ? options.etaNoiseSeedDelta : 0,
+      rng: options.noiseSource === 'CPU' ? 'CPU' : 'GPU',
+      tiling: job.tiling,
+      extra: extraFields(job),
+      version: options.addVersion ? VERSION : null,
+    }),
+  });
+}
+
+/** What a run adds to the job. */
+export interface RunFacts {
+  seeds: readonly PictureSeeds[];
+  /** One per picture in the answer, a grid's first. */
+  infotexts: readonly string[];
+  indexOfFirstImage: number;
+  stepsExecuted: number;
+  comments: readonly string[];
+}
+
+/** Returns the members of A1111's `info`, in its order, then `steps_executed` and `comments`. */
+export function describeJob(
+  job: Txt2ImgJob,
+  model: Model,
+  facts: RunFacts,
+): Record<string, unknown> {
+  const { seeds } = facts;
+  return {
+    prompt: job.prompt,
+    all_prompts: seeds.map(() => job.prompt),
+    negative_prompt: job.negativePrompt,
+    all_negative_prompts: seeds.map(() => job.negativePrompt),
+    seed: job.seed,
+    all_seeds: seeds.map(({ seed }) => seed),
+    subseed: job.subseed,
+    all_subseeds: seeds.map(({ subseed }) => subseed),
+    subseed_strength: job.subseedStrength,
+    width: job.width,
+    height: job.height,
+    sampler_name: job.sampler,
+    cfg_scale: job.cfgScale,
+    steps: job.steps,
+    batch_size: job.batchSize,
+    restore_faces: job.restoreFaces,
+    face_restoration_model: null,
+    sd_model_name: model.checkpoint.name,
+    sd_model_hash: model.checkpoint.hash,
+    sd_vae_name: job.vae?.name ?? null,
+    sd_vae_hash: job.vae?.hash ?? null,
+    seed_resize_from_w: job.seedResizeFromW || -1,
+    seed_resize_from_h: job.seedResizeFromH || -1,
+    denoising_strength: job.denoisingStrength,
+    extra_generation_params: Object.fromEntries([
+      ['Schedule type', scheduleLabel(job)],
+      ...extraFields(job),
+    ]),
+    index_of_first_image: facts.indexOfFirstImage,
+    infotexts: facts.infotexts,
+    styles: job.styles,
+    job_timestamp: timestamp(new Date()),
+    clip_skip: job.options.clipSkip,
+    is_using_inpainting_conditioning: model.config.variant === 'inpaint',
+    version: VERSION,
+    steps_executed: facts.stepsExecuted,
+    comments: facts.comments,
+  };
+}
+
+/** `YYYYMMDDHHMMSS` in local time. */
+function timestamp(date: Date): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  return (
+    `${date.getFullYear()}${two(date.getMonth() + 1)}${two(date.getDate())}` +
+    `${two(date.getHours())}${two(date.getMinutes())}${two(date.getSeconds())}`
+  );
+}

@@ -1,0 +1,37 @@
+/** The engine's work: one model in memory, one job at a time. */
+import type { EngineSettings, ModelFile, Runner } from './job.ts';
+import { Model } from './model/model.ts';
+import { txt2img } from './txt2img.ts';
+
+/** Returns the runner of an engine process. No model is loaded yet. */
+export function createRunner(settings: EngineSettings): Runner {
+  let model: Model | null = null;
+
+  async function use(checkpoint: ModelFile, vae: ModelFile | null): Promise<Model> {
+    if (model?.matches(checkpoint, vae)) return model;
+    await unload();
+    model = await Model.open(checkpoint, vae, settings);
+    return model;
+  }
+
+  async function unload(): Promise<void> {
+    const old = model;
+    model = null;
+    await old?.release();
+  }
+
+  return {
+    async run(job, hooks) {
+      return txt2img(job, await use(job.checkpoint, job.vae), hooks);
+    },
+    async load(checkpoint, vae) {
+      const ready = await use(checkpoint, vae);
+      await ready.unet(false);
+    },
+    unload,
+    memory() {
+      const { rss, arrayBuffers } = process.memoryUsage();
+      return { rss, arrayBuffers };
+    },
+  };
+}
