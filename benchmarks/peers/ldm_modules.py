@@ -4,8 +4,6 @@ Shared by the PyTorch peer of the benchmarks and by the generators of tests/fixt
 Needs no network: key conversion is diffusers' own, configurations are read off the shapes.
 """
 
-from collections import Counter
-
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import (
@@ -22,25 +20,41 @@ HEAD_WIDTH = 64
 EOS = 49407
 
 
-def read_checkpoint(path, dtype=torch.float32):
-    """Returns every floating-point tensor of the file in `dtype`."""
-    with safe_open(path, framework="pt") as file:
-        return {
-            key: tensor.to(dtype)
-            for key in file.keys()
-            if (tensor := file.get_tensor(key)).is_floating_point()
+class Checkpoint:
+    """The names of a file's tensors; data is read by prefix, so that only one network is in memory
+    twice at a time."""
+
+    def __init__(self, path, dtype=torch.float32):
+        self.path, self.dtype = str(path), dtype
+        with safe_open(self.path, framework="pt") as file:
+            self.names = list(file.keys())
+
+    def read(self, prefix):
+        """Returns the floating-point tensors whose names start with `prefix`, as `dtype`."""
+        with safe_open(self.path, framework="pt") as file:
+            return {
+                name: tensor.to(self.dtype)
+                for name in self.names
+                if name.startswith(prefix)
+                and (tensor := file.get_tensor(name)).is_floating_point()
+            }
+
+    @property
+    def family(self):
+        """sd1, sd2, sdxl or refiner, by where the text encoders are."""
+        kinds = {
+            "conditioner.embedders.1.": "sdxl",
+            "conditioner.embedders.0.": "refiner",
+            "cond_stage_model.model.": "sd2",
         }
+        found = (k for p, k in kinds.items() if any(name.startswith(p) for name in self.names))
+        return next(found, "sd1")
 
 
-def family_of(weights):
-    """Returns sd1, sd2, sdxl or refiner, by where the text encoders are."""
-    if any(key.startswith("conditioner.embedders.1.") for key in weights):
-        return "sdxl"
-    if any(key.startswith("conditioner.embedders.0.") for key in weights):
-        return "refiner"
-    if any(key.startswith("cond_stage_model.model.") for key in weights):
-        return "sd2"
-    return "sd1"
+def _fill(module, states):
+    """Gives a module made on the meta device its weights, without a copy."""
+    module.load_state_dict(states, assign=True)
+    return module.eval()
 
 
 def _count(weights, prefix):
@@ -48,9 +62,10 @@ def _count(weights, prefix):
     return len({key[len(prefix) :].split(".")[0] for key in weights if key.startswith(prefix)})
 
 
-def load_unet(weights):
+def load_unet(checkpoint):
     """Returns UNet2DConditionModel with the weights of `model.diffusion_model`."""
-    family = family_of(weights)
+    family = checkpoint.family
+    weights = checkpoint.read(UNET)
     channels, depths = [], []
     for first in (1, 4, 7, 10):
         block = f"{UNET}input_blocks.{first}"
@@ -84,13 +99,14 @@ def load_unet(weights):
             addition_time_embed_dim=256,
             projection_class_embeddings_input_dim=weights[f"{UNET}label_emb.0.0.weight"].shape[1],
         )
-    module = UNet2DConditionModel(**config)
-    module.load_state_dict(convert_ldm_unet_checkpoint(weights, config))
-    return module.eval()
+    with torch.device("meta"):
+        module = UNet2DConditionModel(**config)
+    return _fill(module, convert_ldm_unet_checkpoint(weights, config))
 
 
-def load_vae(weights):
+def load_vae(checkpoint):
     """Returns AutoencoderKL with the weights of `first_stage_model`."""
+    weights = checkpoint.read("first_stage_model.")
     channels = []
     while (key := f"first_stage_model.encoder.down.{len(channels)}.block.1.conv2.weight") in weights:
         channels.append(weights[key].shape[0])
@@ -101,15 +117,16 @@ def load_vae(weights):
         down_block_types=["DownEncoderBlock2D"] * len(channels),
         up_block_types=["UpDecoderBlock2D"] * len(channels),
     )
-    module = AutoencoderKL(**config)
-    only_vae = {k: v for k, v in weights.items() if k.startswith("first_stage_model.")}
-    module.load_state_dict(convert_ldm_vae_checkpoint(only_vae, config))
-    return module.eval()
+    with torch.device("meta"):
+        module = AutoencoderKL(**config)
+    return _fill(module, convert_ldm_vae_checkpoint(weights, config))
 
 
-def load_clip(weights):
+def load_clip(checkpoint):
     """Returns CLIPTextModel of SD 1 or of SDXL's first encoder (quick GELU)."""
-    states = {k.removeprefix("text_model."): v for k, v in convert_ldm_clip_checkpoint(weights).items()}
+    prefix = "cond_stage_model." if checkpoint.family == "sd1" else "conditioner.embedders.0."
+    states = convert_ldm_clip_checkpoint(checkpoint.read(prefix))
+    states = {key.removeprefix("text_model."): value for key, value in states.items()}
     width = states["embeddings.token_embedding.weight"].shape[1]
     module = CLIPTextModel(
         CLIPTextConfig(
@@ -126,16 +143,17 @@ def load_clip(weights):
     return module.eval()
 
 
-def load_open_clip(weights):
+def load_open_clip(checkpoint):
     """Returns CLIPTextModelWithProjection of SD 2, SDXL's second encoder or the refiner's."""
     prefix = {
         "sd2": "cond_stage_model.model.",
         "sdxl": "conditioner.embedders.1.model.",
         "refiner": "conditioner.embedders.0.model.",
-    }[family_of(weights)]
+    }[checkpoint.family]
+    weights = checkpoint.read(prefix)
     width = weights[f"{prefix}token_embedding.weight"].shape[1]
     layers = _count(weights, f"{prefix}transformer.resblocks.")
-    if family_of(weights) == "sd2":
+    if checkpoint.family == "sd2":
         # The converter drops the 24th layer, which SD 2 never uses.
         layers = min(layers, 23)
     module = CLIPTextModelWithProjection(
