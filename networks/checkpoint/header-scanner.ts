@@ -7,6 +7,8 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const NUMBER = /(-?)(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y;
 const LITERAL = /true|false|null/y;
+/** V8 copies slices up to this length and refers to the whole for longer ones. */
+const MAX_COPIED_SLICE = 12;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** Makes the error for a fault at the scanner's position; the caller adds file and tensor. */
@@ -90,10 +92,10 @@ export class HeaderScanner {
     if (end - start - 1 > maxLength) {
       throw this.#fail(tooLong, `A string of ${end - start - 1} characters; at most ${maxLength}.`);
     }
-    const value = this.#decode(this.#text.slice(start, end + 1));
-    if (LONE_SURROGATE.test(value)) {
-      throw this.#fail('LONE_SURROGATE', 'A string has half of a surrogate pair.');
-    }
+    const written = this.#text.slice(start + 1, end);
+    // Short slices are copies already; a long one would keep the whole header in memory.
+    if (written.length <= MAX_COPIED_SLICE && !written.includes('\\')) return written;
+    const value = this.#decode(`"${written}"`);
     return value;
   }
 
@@ -185,7 +187,7 @@ export class HeaderScanner {
     throw this.#fail('HEADER_TRUNCATED', 'The header ends in the middle of a string.');
   }
 
-  /** The string between the quotes. A copy: a slice would keep the whole header in memory. */
+  /** What the string means, as a copy. */
   #decode(quoted: string): string {
     try {
       return String(JSON.parse(quoted));

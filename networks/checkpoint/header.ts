@@ -140,15 +140,24 @@ function readTensorFields(scanner: HeaderScanner, name: string, fail: Fail): Raw
     do {
       const field = scanner.readString(MAX_NAME_LENGTH, 'NAME_TOO_LONG');
       scanner.take(':');
-      const seen = { dtype, shape, data_offsets: offsets };
-      if (Object.hasOwn(seen, field) && seen[field as keyof typeof seen] !== undefined) {
-        throw fail('DUPLICATE_FIELD', `${quoteName(field)} occurs twice.`);
+      const once = (value: unknown): void => {
+        if (value !== undefined) {
+          throw fail('DUPLICATE_FIELD', `${quoteName(field)} occurs twice.`);
+        }
+      };
+      if (field === 'dtype') {
+        once(dtype);
+        dtype = readDtype(scanner, fail);
+      } else if (field === 'shape') {
+        once(shape);
+        shape = readIntegers(scanner, 'SHAPE', fail);
+      } else if (field === 'data_offsets') {
+        once(offsets);
+        offsets = readIntegers(scanner, 'OFFSETS', fail);
+      } else {
+        // Unknown fields are passed over, as in the crate, so that the format can grow.
+        scanner.skipValue();
       }
-      if (field === 'dtype') dtype = readDtype(scanner, fail);
-      else if (field === 'shape') shape = readIntegers(scanner, 'SHAPE', fail);
-      else if (field === 'data_offsets') offsets = readIntegers(scanner, 'OFFSETS', fail);
-      // Unknown fields are passed over, as in the crate, so that the format can grow.
-      else scanner.skipValue();
     } while (scanner.tryTake(','));
     scanner.take('}');
   }

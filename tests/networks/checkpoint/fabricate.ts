@@ -99,7 +99,8 @@ export function unetTensors(u: UnetShape, prefix = 'model.diffusion_model.'): Te
       ch = o;
       const depth = u.depth[level] ?? 0;
       if (depth > 0) transformer(`output_blocks.${i}.1`, ch, depth);
-      if (level > 0 && j === res) n.both(`output_blocks.${i}.${depth > 0 ? 2 : 1}.conv`, ch, ch, 3, 3);
+      if (level > 0 && j === res)
+        n.both(`output_blocks.${i}.${depth > 0 ? 2 : 1}.conv`, ch, ch, 3, 3);
     }
   }
   n.both('out.0', ch);
@@ -190,7 +191,15 @@ export function openClipTensors(prefix: string, width: number, layers: number): 
 export const UNETS = {
   sd15: { mc: 320, mult: [1, 2, 4, 4], depth: [1, 1, 1, 0], mid: 1, ctx: 768, linear: false },
   sd2: { mc: 320, mult: [1, 2, 4, 4], depth: [1, 1, 1, 0], mid: 1, ctx: 1024, linear: true },
-  sdxl: { mc: 320, mult: [1, 2, 4], depth: [0, 2, 10], mid: 10, ctx: 2048, linear: true, adm: 2816 },
+  sdxl: {
+    mc: 320,
+    mult: [1, 2, 4],
+    depth: [0, 2, 10],
+    mid: 10,
+    ctx: 2048,
+    linear: true,
+    adm: 2816,
+  },
   refiner: {
     mc: 384,
     mult: [1, 2, 4, 4],
@@ -266,7 +275,7 @@ export function encodeHeader(
   tensors: Tensors,
   dtype = 'F16',
   metadata?: Record<string, string>,
-): { head: Uint8Array; dataBytes: number } {
+): { head: Buffer; dataBytes: number } {
   let offset = 0;
   const entries: string[] = [];
   if (metadata !== undefined) entries.push(`"__metadata__":${JSON.stringify(metadata)}`);
