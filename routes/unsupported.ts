@@ -58,11 +58,22 @@ export function checkSupported(request: Txt2ImgRequest): string[] {
   for (const [title, entry] of Object.entries(request.alwayson_scripts)) {
     if (INERT_SCRIPTS.has(title.toLowerCase())) continue;
     const args: unknown = isDict(entry) ? entry.args : entry;
-    if (isActiveArgument(args)) {
+    const isActive =
+      title.toLowerCase() === 'controlnet' ? hasActiveUnit(args) : isActiveArgument(args);
+    if (isActive) {
       throw new HttpError('SCRIPT_NOT_FOUND', `Script '${title}' not found`);
     }
   }
   return comments;
+}
+
+/** Whether a ControlNet unit is enabled, which is the default, and has a picture to follow. */
+function hasActiveUnit(units: unknown): boolean {
+  if (!Array.isArray(units)) return isActiveArgument(units);
+  return units.some((unit) => {
+    if (!isDict(unit)) return isActiveArgument(unit);
+    return unit.enabled !== false && isActiveArgument(unit.image ?? unit.input_image);
+  });
 }
 
 /**

@@ -82,6 +82,11 @@ export const FLAGS = [
     describe: 'checkpoint to start with: a name, title, hash or path',
   },
   {
+    name: 'skip-load-model-at-start',
+    kind: 'switch',
+    describe: 'load the checkpoint with the first job, not when the server starts',
+  },
+  {
     name: 'device',
     value: 'cpu|cuda|webgpu|dml|coreml',
     kind: 'text',
@@ -144,7 +149,6 @@ export const IGNORED_FLAGS: readonly { name: string; value?: true }[] = [
     'skip-version-check',
     'skip-prepare-environment',
     'skip-install',
-    'skip-load-model-at-start',
     'no-hashing',
     'no-download-sd-model',
     'do-not-download-clip',

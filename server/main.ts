@@ -2,6 +2,7 @@
 /** The command: reads the settings, builds the server, listens, stops on signals. */
 import { createServer, type Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
+import { loadModel } from '../routes/sd-models.ts';
 import { createApp } from './app.ts';
 import type { Context } from './context.ts';
 import { Supervisor } from './engine/supervisor.ts';
@@ -80,7 +81,21 @@ async function main(): Promise<void> {
     });
   }
   engine.start();
+  void preload(context);
   log.info({ url: `http://${settings.host}:${settings.port}` }, 'sdserve is listening');
+}
+
+/** Loads the chosen checkpoint ahead of the first job, so that a broken file is told at the start. */
+async function preload(context: Context): Promise<void> {
+  const { models, options, settings, log } = context;
+  if (settings.skipLoadModel || models.checkpoints.length === 0) return;
+  const { sd_model_checkpoint, sd_vae } = options.all();
+  try {
+    await loadModel(context, sd_model_checkpoint, sd_vae);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.error({ error: reason }, 'the checkpoint cannot be used');
+  }
 }
 
 function createEngine(settings: Settings, log: Logger, metrics: Metrics): Supervisor {

@@ -34,6 +34,7 @@ const RawSettings = z.object({
   medvram: z.boolean().default(false),
   lowvram: z.boolean().default(false),
   'queue-size': z.coerce.number().int().min(1).max(MAX_QUEUE_SIZE).default(DEFAULT_QUEUE_SIZE),
+  'skip-load-model-at-start': z.boolean().default(false),
   'api-log': z.boolean().default(false),
   'api-server-stop': z.boolean().default(false),
   'log-level': z
@@ -64,6 +65,8 @@ export interface Settings {
   readonly demoDir: string;
   /** Checkpoint to start with: any id; null takes the one in config.json. */
   readonly checkpoint: string | null;
+  /** Whether the first job loads it, not the start. */
+  readonly skipLoadModel: boolean;
   readonly device: 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
   readonly threads: number;
   readonly memoryMode: 'normal' | 'medvram' | 'lowvram';
@@ -129,6 +132,7 @@ export function readSettings(
     configFile: join(dataDir, 'config.json'),
     demoDir: join(packageRoot, 'demo', 'models'),
     checkpoint: raw.ckpt ?? null,
+    skipLoadModel: raw['skip-load-model-at-start'],
     device: raw.device,
     threads: raw.threads ?? countThreads(),
     memoryMode: raw.lowvram ? 'lowvram' : raw.medvram ? 'medvram' : 'normal',
