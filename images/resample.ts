@@ -52,22 +52,19 @@ export function resample(source: Raster, width: number, height: number, filter: 
   let { data } = source;
   if (width !== source.width) {
     const taps = makeTaps(source.width, 0, source.width, width, filter);
-    // A row of target pixels steps by one pixel, its taps likewise; rows are independent.
     const target = new Uint8Array(width * source.height * channels);
     for (let y = 0; y < source.height; y++) {
       const from = y * source.width * channels;
       const to = y * width * channels;
-      for (let c = 0; c < channels; c++)
+      for (let c = 0; c < channels; c++) {
         applyTaps(data, from + c, channels, target, to + c, channels, taps);
+      }
     }
     data = target;
   }
   if (height !== source.height) {
     const taps = makeTaps(source.height, 0, source.height, height, filter);
-    const rowBytes = width * channels;
-    const target = new Uint8Array(height * rowBytes);
-    for (let x = 0; x < rowBytes; x++) applyTaps(data, x, rowBytes, target, x, rowBytes, taps);
-    data = target;
+    data = filterRows(data, width * channels, taps);
   }
   return { width, height, channels, data: data === source.data ? data.slice() : data };
 }
@@ -130,6 +127,29 @@ function makeTaps(
   return { first, count, weights, stride };
 }
 
+/** Filters all columns at once, row by row, so that memory is read in its order. */
+function filterRows(source: Uint8Array, rowBytes: number, taps: Taps): Uint8Array {
+  const { first, count, weights, stride } = taps;
+  const target = new Uint8Array(first.length * rowBytes);
+  const sums = new Int32Array(rowBytes);
+  for (let i = 0; i < first.length; i++) {
+    sums.fill(1 << (WEIGHT_BITS - 1));
+    for (let k = 0; k < count[i]!; k++) {
+      const weight = weights[i * stride + k]!;
+      const at = (first[i]! + k) * rowBytes;
+      for (let x = 0; x < rowBytes; x++) sums[x]! += source[at + x]! * weight;
+    }
+    const to = i * rowBytes;
+    for (let x = 0; x < rowBytes; x++) target[to + x] = toByte(sums[x]!);
+  }
+  return target;
+}
+
+function toByte(sum: number): number {
+  const value = sum >> WEIGHT_BITS;
+  return value < 0 ? 0 : value > 255 ? 255 : value;
+}
+
 /** Filters one line of one channel; offsets and steps are in bytes. */
 function applyTaps(
   source: Uint8Array,
@@ -149,7 +169,6 @@ function applyTaps(
       sum += source[at]! * weights[k]!;
       at += sourceStep;
     }
-    const value = sum >> WEIGHT_BITS;
-    target[targetOffset + i * targetStep] = value < 0 ? 0 : value > 255 ? 255 : value;
+    target[targetOffset + i * targetStep] = toByte(sum);
   }
 }

@@ -20,6 +20,43 @@ function declaredPng(width: number, height: number, bitDepth = 1, colorType = 0,
   ]);
 }
 
+/** A JPEG whose frame header declares 65500 x 65500. */
+function declaredJpeg() {
+  const file = readFixture('exif-be.jpeg');
+  const frame = file.indexOf(Buffer.from([0xff, 0xc0]));
+  file.writeUInt16BE(65500, frame + 5);
+  file.writeUInt16BE(65500, frame + 7);
+  return file;
+}
+
+/** A GIF whose screen and frame are 65535 x 65535. */
+function declaredGif() {
+  const file = readFixture('two-frames.gif');
+  const frame = file.indexOf(0x2c, 13);
+  for (const at of [6, 8, frame + 5, frame + 7]) file.writeUInt16LE(65535, at);
+  return file;
+}
+
+/** A WebP whose canvas is 16384 x 16384. */
+function declaredWebp() {
+  const file = readFixture('exif-be.webp');
+  const canvas = file.indexOf('VP8X') + 12;
+  file.writeUIntLE(16383, canvas, 3);
+  file.writeUIntLE(16383, canvas + 3, 3);
+  return file;
+}
+
+// Kept for the whole run: freed, it would hide what a decoder takes.
+const ZEROS = Buffer.alloc(256 * 1024 * 1024);
+const DEFLATED_ZEROS = deflateSync(ZEROS);
+
+/** A PNG with a compressed chunk that inflates to 256 MiB. */
+function inflatingPng(type: string, head: string) {
+  const file = readFixture('rgb.png');
+  const chunk = writeChunk(type, Buffer.concat([Buffer.from(head, 'latin1'), DEFLATED_ZEROS]));
+  return Buffer.concat([file.subarray(0, 33), chunk, file.subarray(33)]);
+}
+
 describe('pixels', () => {
   it.each(Object.entries(EXPECTED.pixels))('of %s are those of Pillow', async (name, pixels) => {
     const { width, height, channels, data } = await decodeImage(readFixture(name));
@@ -69,10 +106,31 @@ describe('limits', () => {
     ['16-bit PNG', declaredPng(16384, 16384, 16, 6)],
     ['interlaced PNG', declaredPng(30000, 30000, 8, 2, 1)],
     ['PNG of the largest size', declaredPng(0x7fffffff, 0x7fffffff)],
+    ['JPEG', declaredJpeg()],
+    ['GIF', declaredGif()],
+    ['WebP', declaredWebp()],
   ])('refuse a %s by its header in under 500 ms', async (_, file) => {
     const start = performance.now();
     await expect(decodeImage(file)).rejects.toBeInstanceOf(ImageError);
     expect(performance.now() - start).toBeLessThan(500);
+  });
+});
+
+describe('metadata that inflates', () => {
+  it.each([
+    ['iCCP', 'icc\0\0'],
+    ['zTXt', 'k\0\0'],
+    ['iTXt', 'k\0\x01\0\0\0'],
+  ])('%s to 256 MiB costs neither time nor memory', async (type, head) => {
+    const file = inflatingPng(type, head);
+    const before = process.memoryUsage().rss;
+    const start = performance.now();
+    const outcome = await decodeImage(file).catch((error: unknown) => error);
+    expect(performance.now() - start).toBeLessThan(500);
+    expect(process.memoryUsage().rss - before).toBeLessThan(128 * 1024 * 1024);
+    expect(ZEROS.length).toBe(256 * 1024 * 1024);
+    // libpng drops metadata it finds too large; refusing the file is as good.
+    if (outcome instanceof Error) expect(outcome).toBeInstanceOf(ImageError);
   });
 });
 
