@@ -54,7 +54,11 @@ export async function txt2img(job: Txt2ImgJob, model: Model, hooks: JobHooks): P
 }
 
 /** Encodes the prompts and returns the UNet as the sampler will call it. */
-async function prepareNetwork(job: Txt2ImgJob, prompt: string, model: Model): Promise<JobNetwork> {
+export async function prepareNetwork(
+  job: Txt2ImgJob,
+  prompt: string,
+  model: Model,
+): Promise<JobNetwork> {
   const { options } = job;
   const { totalCalls } = planSteps({
     sampler: job.sampler,
@@ -97,7 +101,8 @@ function describeSizes(job: Txt2ImgJob, model: Model) {
   };
 }
 
-async function sampleBatch(
+/** Samples one batch: the latents of one iteration. */
+export async function sampleBatch(
   job: Txt2ImgJob,
   model: Model,
   network: JobNetwork,

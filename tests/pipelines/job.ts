@@ -1,0 +1,87 @@
+/** A job with the API's defaults, for tests to change. */
+import type { JobHooks, ModelFile, Txt2ImgJob } from '../../pipelines/job.ts';
+
+export function makeJob(checkpoint: string, changes: Partial<Txt2ImgJob> = {}): Txt2ImgJob {
+  const file: ModelFile = { path: checkpoint, name: 'tiny', hash: null };
+  return {
+    kind: 'txt2img',
+    checkpoint: file,
+    vae: null,
+    prompt: '',
+    negativePrompt: '',
+    styles: [],
+    seed: 0,
+    subseed: 0,
+    subseedStrength: 0,
+    seedResizeFromW: 0,
+    seedResizeFromH: 0,
+    sampler: 'Euler',
+    scheduler: 'Automatic',
+    steps: 20,
+    cfgScale: 7,
+    width: 128,
+    height: 128,
+    batchSize: 1,
+    nIter: 1,
+    eta: null,
+    tiling: false,
+    restoreFaces: false,
+    denoisingStrength: null,
+    grid: false,
+    output: { format: 'png', quality: 80, writeInfotext: true },
+    options: {
+      noiseSource: 'NV',
+      clipSkip: 1,
+      sdxlClipLSkip: false,
+      emphasis: 'Original',
+      commaPaddingBacktrack: 20,
+      etaNoiseSeedDelta: 0,
+      etaAncestral: 1,
+      etaDdim: 0,
+      sChurn: 0,
+      sTmin: 0,
+      sTmax: 0,
+      sNoise: 1,
+      sMinUncond: 0,
+      sigmaMin: 0,
+      sigmaMax: 0,
+      rho: 0,
+      alwaysDiscardNextToLastSigma: false,
+      sgmNoiseMultiplier: false,
+      padCondUncond: false,
+      batchCondUncond: true,
+      sdxlCropTop: 0,
+      sdxlCropLeft: 0,
+      sdxlRefinerLowAestheticScore: 2.5,
+      sdxlRefinerHighAestheticScore: 6,
+      previewEverySteps: 0,
+      addModelName: true,
+      addModelHash: true,
+      addVaeName: true,
+      addVaeHash: true,
+      addVersion: true,
+    },
+    comments: [],
+    ...changes,
+  };
+}
+
+/** Hooks that note what they are told. */
+export function recordHooks(): JobHooks & { steps: number[]; previews: number; logs: string[] } {
+  const hooks = {
+    control: { interrupted: false, skipped: false },
+    steps: [] as number[],
+    previews: 0,
+    logs: [] as string[],
+    onProgress: (progress: { samplingStep: number }) => {
+      hooks.steps.push(progress.samplingStep);
+    },
+    onPreview: () => {
+      hooks.previews++;
+    },
+    onLog: (message: string) => {
+      hooks.logs.push(message);
+    },
+  };
+  return hooks;
+}
