@@ -94,8 +94,13 @@ export class HeaderScanner {
     }
     const written = this.#text.slice(start + 1, end);
     // Short slices are copies already; a long one would keep the whole header in memory.
-    if (written.length <= MAX_COPIED_SLICE && !written.includes('\\')) return written;
+    const hasEscapes = written.includes('\\');
+    if (written.length <= MAX_COPIED_SLICE && !hasEscapes) return written;
     const value = this.#decode(`"${written}"`);
+    // Raw text is well-formed (it was UTF-8); only escapes can make half a pair.
+    if (hasEscapes && LONE_SURROGATE.test(value)) {
+      throw this.#fail('LONE_SURROGATE', 'A string has half of a surrogate pair.');
+    }
     return value;
   }
 

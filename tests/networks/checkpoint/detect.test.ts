@@ -391,8 +391,10 @@ describe('separate VAE files', () => {
       'VAE_INCOMPLETE',
     );
     expect(await codeOf(without(vaeTensors(32, 4, ''), /decoder\.up\.2/))).toBe(
-      'UNEXPECTED_TENSOR',
+      'SHAPE_CONTRADICTION',
     );
+    const extra = withTensors(vaeTensors(32, 4, ''), { 'encoder.down.4.x.weight': [1] });
+    expect(await codeOf(extra)).toBe('UNEXPECTED_TENSOR');
     const diffusers = {
       'decoder.conv_in.weight': [512, 4, 3, 3],
       'decoder.up_blocks.0.resnets.0.conv1.weight': [512, 512, 3, 3],
