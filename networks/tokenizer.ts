@@ -1,5 +1,5 @@
 import { MAX_WORD_SYMBOLS, mergeSymbols } from './tokenizer/merge.ts';
-import { END_TOKEN, loadVocabulary, START_TOKEN } from './tokenizer/vocabulary.ts';
+import { END_TOKEN, loadVocabulary, START_TOKEN, WORD_END } from './tokenizer/vocabulary.ts';
 
 export { END_TOKEN, START_TOKEN } from './tokenizer/vocabulary.ts';
 
@@ -44,11 +44,11 @@ function appendWords(text: string, ids: number[]): void {
   for (const [word] of normalize(text).matchAll(WORD)) {
     const bytes = Buffer.from(word, 'utf8');
     for (let start = 0; start < bytes.length; start += MAX_WORD_SYMBOLS) {
-      const symbols = Array.from(
-        bytes.subarray(start, start + MAX_WORD_SYMBOLS),
-        (b) => byteId[b]!,
-      );
-      symbols[symbols.length - 1]! += 256;
+      const symbols: number[] = [];
+      for (const byte of bytes.subarray(start, start + MAX_WORD_SYMBOLS)) {
+        symbols.push(byteId[byte]!);
+      }
+      symbols[symbols.length - 1]! += WORD_END;
       for (const id of mergeSymbols(symbols, ranks)) ids.push(id);
     }
   }

@@ -22,6 +22,7 @@ export function mergeSymbols(
 ): number[] {
   const ids = [...symbols];
   const count = ids.length;
+  if (count === 1) return ids;
   // next[i] and previous[i] skip the symbols that were merged into their left neighbour.
   const next = ids.map((_, i) => i + 1);
   const previous = ids.map((_, i) => i - 1);

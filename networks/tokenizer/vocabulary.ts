@@ -10,6 +10,8 @@ const MERGE_COUNT = 48_894;
 /** Byte symbols come first in the id space, then the same symbols as ends of a word. */
 const BYTE_SYMBOLS = 256;
 const FIRST_MERGED_ID = 2 * BYTE_SYMBOLS;
+/** Added to a byte's id when the byte ends a word. */
+export const WORD_END = BYTE_SYMBOLS;
 /** What the data package puts between the two sides of a merge. */
 const SIDE_SEPARATOR = '·😎·';
 /** Ids stay below 2^16, so a pair of ids fits a safe integer. */
@@ -17,7 +19,7 @@ const PAIR_BASE = 65_536;
 
 /** The tables of CLIP's byte-level BPE, on ids instead of strings. */
 export interface Vocabulary {
-  /** id of each byte as an inner symbol, 256 entries. Add 256 for the byte that ends a word. */
+  /** id of each byte as an inner symbol, 256 entries. Add WORD_END for the last one of a word. */
   byteId: Uint16Array;
   /** `pairKey(left, right)` -> rank of the merge, 0 first. The merged symbol's id is `mergedId(rank)`. */
   ranks: Map<number, number>;

@@ -18,6 +18,7 @@ const MAX_NESTING = 200;
 const BREAK = 'BREAK';
 const BREAK_WEIGHT = -1;
 const ESCAPABLE = '()[]\\';
+const SPECIAL = /[\\()[\]:]/g;
 
 /** Returns whether a segment is the `BREAK` that ends a chunk, not a text that reads so. */
 export function isBreak(segment: WeightedText): boolean {
@@ -70,9 +71,8 @@ export function parseAttention(text: string): WeightedText[] {
 
 /** Index of the next character that means something, after `start`. */
 function endOfRun(text: string, start: number): number {
-  let i = start;
-  while (i < text.length && !'\\()[]:'.includes(text[i]!)) i++;
-  return i;
+  SPECIAL.lastIndex = start;
+  return SPECIAL.exec(text)?.index ?? text.length;
 }
 
 /** Appends text without brackets, cut at each BREAK. */

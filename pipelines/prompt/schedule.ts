@@ -97,7 +97,13 @@ function renderAt(
   resolve: (when: string) => number,
 ): string {
   let text = '';
-  const pending: { items: readonly ScheduleNode[]; next: number }[] = [{ items: tree, next: 0 }];
+  const pending: { items: readonly ScheduleNode[]; next: number }[] = [];
+  const enter = (items: readonly ScheduleNode[]): void => {
+    const [only] = items;
+    if (items.length === 1 && typeof only === 'string') text += only;
+    else if (items.length > 0) pending.push({ items, next: 0 });
+  };
+  enter(tree);
   while (pending.length > 0) {
     const list = pending.at(-1)!;
     const node = list.items[list.next++];
@@ -107,11 +113,12 @@ function renderAt(
       text += node;
     } else if (node.kind === 'group') {
       text += node.open;
-      pending.push({ items: [node.close], next: 0 }, { items: node.items, next: 0 });
+      pending.push({ items: [node.close], next: 0 });
+      enter(node.items);
     } else if (node.kind === 'cycle') {
-      pending.push({ items: node.options[(step - 1) % node.options.length]!, next: 0 });
+      enter(node.options[(step - 1) % node.options.length]!);
     } else {
-      pending.push({ items: step <= resolve(node.when) ? node.from : node.to, next: 0 });
+      enter(step <= resolve(node.when) ? node.from : node.to);
     }
   }
   return text;

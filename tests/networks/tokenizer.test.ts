@@ -13,6 +13,9 @@ const recorded = JSON.parse(
   readFileSync(new URL('../fixtures/tokenizer/clip-ids.json', import.meta.url), 'utf8'),
 ) as Recorded;
 
+/** What the garbage collector and a busy machine may add to a measurement. */
+const NOISE_MS = 50;
+
 /** Milliseconds of the fastest of three calls. */
 function fastestMs(work: () => void): number {
   return Math.min(
@@ -98,6 +101,6 @@ describe('tokenize', () => {
     tokenize(text);
     const once = fastestMs(() => tokenize(text));
     const twice = fastestMs(() => tokenize(text + text));
-    expect(twice).toBeLessThan(Math.max(2.5 * once, 50));
+    expect(twice).toBeLessThan(2.5 * once + NOISE_MS);
   });
 });

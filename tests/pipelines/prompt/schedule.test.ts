@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { entryAtStep, type ScheduleRule, scheduleText } from '../../../pipelines/prompt/schedule.ts';
+import {
+  entryAtStep,
+  type ScheduleRule,
+  scheduleText,
+} from '../../../pipelines/prompt/schedule.ts';
 import { table } from '../../fixtures/prompt/table.ts';
 
 const entries = (prompt: string, rule: ScheduleRule) =>
