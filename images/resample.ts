@@ -146,8 +146,7 @@ function filterRows(source: Uint8Array, rowBytes: number, taps: Taps): Uint8Arra
 }
 
 function toByte(sum: number): number {
-  const value = sum >> WEIGHT_BITS;
-  return value < 0 ? 0 : value > 255 ? 255 : value;
+  return Math.max(0, Math.min(255, sum >> WEIGHT_BITS));
 }
 
 /** Filters one line of one channel; offsets and steps are in bytes. */
