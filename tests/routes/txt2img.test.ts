@@ -6,6 +6,16 @@ import { startTestServer, type TestServer } from '../http/test-server.ts';
 
 const PATH = '/sdapi/v1/txt2img';
 
+/** Any answer of the route: pictures, or one of the two shapes of an error. */
+interface Answer {
+  images: string[];
+  parameters: Record<string, unknown>;
+  info: string;
+  detail: string & { loc: unknown[]; msg: string }[];
+  errors: string;
+  message: string;
+}
+
 let server: TestServer;
 
 beforeAll(async () => {
@@ -23,7 +33,7 @@ beforeEach(() => {
 
 async function draw(body: object) {
   const response = await server.post(PATH, body);
-  const answer = await response.json();
+  const answer = (await response.json()) as Answer;
   return { response, answer, job: server.engine.jobs.at(-1)! };
 }
 
@@ -170,8 +180,8 @@ describe('limits', () => {
     const { response, answer } = await draw({ [field]: value });
     expect(response.status).toBe(422);
     expect(answer.detail).toHaveLength(1);
-    expect(answer.detail[0].loc).toEqual(['body', field]);
-    expect(answer.detail[0].msg).toMatch(new RegExp(`^Expected .* for ${field} but received `));
+    expect(answer.detail[0]?.loc).toEqual(['body', field]);
+    expect(answer.detail[0]?.msg).toMatch(new RegExp(`^Expected .* for ${field} but received `));
     expect(server.engine.jobs).toHaveLength(0);
   });
 
