@@ -20,11 +20,11 @@ module.exports = {
     only('routes', [
       '^openapi/',
       '^images/',
-      '^server/(engine/(supervisor|protocol)|errors|limits|queue|options|settings|context|metrics|output)\\.ts$',
+      '^server/(engine/(supervisor|protocol)|errors|limits|queue|options|settings|context|metrics|output|styles)\\.ts$',
       '^networks/checkpoint/catalogue\\.ts$',
       '^lora/catalogue\\.ts$',
-      // Plain data and arithmetic: names of samplers, and the plan of executed steps.
-      '^pipelines/(samplers/catalogue|sampling/plan|job)\\.ts$',
+      // Plain data, arithmetic and text: names of samplers, the plan of steps, prompt comments.
+      '^pipelines/(samplers/catalogue|sampling/plan|prompt/comments|job)\\.ts$',
     ]),
     {
       name: 'server-imports',

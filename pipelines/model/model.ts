@@ -95,7 +95,7 @@ export class Model {
 
   /** What the UNet predicts; found out by one run where the file does not say. */
   async prediction(): Promise<'eps' | 'v'> {
-    this.#prediction ??= await probePrediction(this);
+    this.#prediction ??= await probePrediction(await this.unet(false), this.config.unet);
     return this.#prediction;
   }
 

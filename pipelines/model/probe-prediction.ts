@@ -1,12 +1,12 @@
+import type { UnetConfig } from '../../networks/checkpoint/config.ts';
 import { V_PROBE } from '../../networks/checkpoint/prediction.ts';
-import type { Model } from './model.ts';
+import type { Network } from '../../networks/session.ts';
 
 /** Finds out by one run of the UNet whether it predicts eps or v; see V_PROBE. */
-export async function probePrediction(model: Model): Promise<'eps' | 'v'> {
-  const { inChannels, contextDim } = model.config.unet;
+export async function probePrediction(unet: Network, config: UnetConfig): Promise<'eps' | 'v'> {
+  const { inChannels, contextDim } = config;
   const { latentSize: side, contextTokens, sample, context, timestep, threshold } = V_PROBE;
   const filled = (length: number, value: number) => new Float32Array(length).fill(value);
-  const unet = await model.unet(false);
   const { out } = await unet.run(
     {
       sample: {
