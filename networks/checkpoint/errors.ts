@@ -52,7 +52,7 @@ export const CHECKPOINT_ERRORS = {
   SHAPE_OVERFLOW: 'The number of bytes that the shape asks for is over 2^53.',
   OFFSETS_MISSING: 'A tensor without data_offsets.',
   OFFSETS_TYPE: 'The data_offsets, or one of them, is of the wrong type.',
-  OFFSETS_COUNT: 'The data_offsets are exactly two numbers.',
+  OFFSETS_COUNT: 'The data_offsets are not exactly two numbers.',
   OFFSETS_NEGATIVE: 'A negative offset.',
   OFFSETS_NOT_INTEGER: 'An offset written with a fraction or an exponent.',
   OFFSETS_RANGE: 'An offset over 2^53.',
