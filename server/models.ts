@@ -143,6 +143,8 @@ export class Models {
     const alone = { entries: [entry], ids: new Map(), skipped: [] };
     const work = hashCheckpoints(alone, this.#hashes, undefined, this.#closed.signal)
       .then(() => (this.#hashes.get(entry) === null ? undefined : this.#scan()))
+      // Files may go while they are looked at; the list as it was stays good.
+      .catch((error: unknown) => this.#log.warn({ error }, 'model folders could not be listed'))
       .finally(() => this.#hashing.delete(entry.path));
     this.#hashing.set(entry.path, work);
     return work;
