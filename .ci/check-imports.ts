@@ -1,5 +1,5 @@
 /**
- * Checks every import against the rules of `.dependency-cruiser.cjs` and against cycles.
+ * Checks every import against the rules of `.ci/import-rules.cjs` and against cycles.
  *
  * The rules are in dependency-cruiser's words, but that tool reads TypeScript through the compiler's
  * JavaScript API, which TypeScript 7 no longer has: it finds no modules, so no violations. All imports here
@@ -99,7 +99,7 @@ export function readSources(root: string, folders: readonly string[]): Map<strin
 
 /** Returns the rules as the repository states them. */
 export function readRules(root: string): Rule[] {
-  const config: unknown = createRequire(import.meta.url)(join(root, '.dependency-cruiser.cjs'));
+  const config: unknown = createRequire(import.meta.url)(join(root, '.ci/import-rules.cjs'));
   return Rules.parse(config).forbidden;
 }
 

@@ -9,7 +9,7 @@ import { dirname, join, posix, sep } from 'node:path';
 const MAX_LINES = 400;
 
 /** Tables of data, whose length is that of the thing they list. */
-const DATA_TABLES = new Set([]);
+const DATA_TABLES = new Set(['pipelines/samplers/catalogue.ts']);
 
 const SHIPPED = ['server', 'routes', 'openapi', 'pipelines', 'lora', 'networks', 'images'];
 const BESIDE = ['benchmarks', 'tests', '.ci'];

@@ -1,56 +1,17 @@
-import { execFileSync } from 'node:child_process';
-import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  CHECKPOINT_ERRORS,
-  CheckpointError,
-  type CheckpointErrorCode,
-} from '../../networks/checkpoint/errors.ts';
+import { describe, expect, it } from 'vitest';
+import { CHECKPOINT_ERRORS, type CheckpointErrorCode } from '../../networks/checkpoint/errors.ts';
 import { readHeader } from '../../networks/checkpoint/safetensors.ts';
-
-let dir: string;
-beforeAll(() => {
-  dir = fs.mkdtempSync(path.join(os.tmpdir(), 'safetensors-'));
-});
-afterAll(() => {
-  fs.rmSync(dir, { recursive: true });
-});
-
-let count = 0;
-function write(bytes: Uint8Array, name = `case-${count++}.safetensors`): string {
-  const file = path.join(dir, name);
-  fs.writeFileSync(file, bytes);
-  return file;
-}
-
-/** A file: length, header, then zeros. The length can be a lie. */
-function build(header: string | Uint8Array, dataBytes = 4, length?: bigint): Buffer {
-  const text = Buffer.from(header);
-  const file = Buffer.alloc(8 + text.length + dataBytes);
-  file.writeBigUInt64LE(length ?? BigInt(text.length));
-  text.copy(file, 8);
-  return file;
-}
-
-const tensor = (fields: string): string => `{"t":{${fields}}}`;
-const good = '"dtype":"F32","shape":[1],"data_offsets":[0,4]';
-const withShape = (shape: string): string =>
-  tensor(`"dtype":"F32","shape":${shape},"data_offsets":[0,4]`);
-const withOffsets = (offsets: string): string =>
-  tensor(`"dtype":"F32","shape":[1],"data_offsets":${offsets}`);
-const two = (a: string, b: string): string =>
-  `{"a":{"dtype":"F32","shape":[1],"data_offsets":${a}},"b":{"dtype":"F32","shape":[1],"data_offsets":${b}}}`;
-
-async function rejection(file: string): Promise<CheckpointError> {
-  const result = await readHeader(file).then(
-    () => new Error('accepted'),
-    (error: unknown) => error,
-  );
-  expect(result).toBeInstanceOf(CheckpointError);
-  return result as CheckpointError;
-}
+import {
+  build,
+  good,
+  rejection,
+  tensor,
+  two,
+  withOffsets,
+  withShape,
+  write,
+} from './safetensors-files.ts';
 
 type Case = [attack: string, bytes: () => Uint8Array, code: CheckpointErrorCode];
 
@@ -295,111 +256,5 @@ describe('legal oddities are accepted', () => {
       ['__proto__', 'x'],
       ['a', 'b'],
     ]);
-  });
-});
-
-describe('pickles are refused and never run', () => {
-  const canary = (): string => path.join(dir, 'canary');
-  const command = (): string => `touch ${canary()}`;
-  const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
-  const binary = (protocol: number): Buffer =>
-    bytes(
-      `\x80${String.fromCharCode(protocol)}cposix\nsystem\nX${String.fromCharCode(command().length)}\0\0\0${command()}\x85R.`,
-    );
-  const zip = (): Buffer =>
-    bytes(`PK\x03\x04\x14\0\0\0\0\0archive/data.pkl${binary(2).toString('latin1')}`);
-
-  const PAYLOADS: [name: string, bytes: () => Uint8Array][] = [
-    ...['ckpt', 'pt', 'pth', 'bin', 'CKPT', 'Pt'].map((extension): [string, () => Uint8Array] => [
-      `a.${extension}`,
-      (): Uint8Array => binary(2),
-    ]),
-    ...['ckpt', 'pt', 'pth', 'bin'].map((extension): [string, () => Uint8Array] => [
-      `zip.${extension}`,
-      zip,
-    ]),
-    ['honest-inside.ckpt', () => build(tensor(good))],
-    ['zip.safetensors', zip],
-    ['empty-zip.safetensors', () => bytes(`PK\x05\x06${'\0'.repeat(18)}`)],
-    ...[2, 3, 4, 5].map((protocol): [string, () => Uint8Array] => [
-      `protocol${protocol}.safetensors`,
-      (): Uint8Array => binary(protocol),
-    ]),
-    ['protocol0.safetensors', () => bytes(`cposix\nsystem\n(S'${command()}'\ntR.`)],
-    [
-      'protocol0-dict.safetensors',
-      () => bytes(`(dp0\nS'a'\np1\ncposix\nsystem\n(S'${command()}'\ntRs.`),
-    ],
-    [
-      'torch-legacy.safetensors',
-      () => bytes('\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.'),
-    ],
-    ['tiny.safetensors', () => bytes('\x80\x04.')],
-  ];
-
-  it.each(PAYLOADS)('%s', async (name, payload) => {
-    const error = await rejection(write(payload(), name));
-    expect(error.code).toBe('PICKLE');
-    expect(error.message).toContain(name);
-    expect(error.message).toContain('can run any code');
-    expect(error.message).toMatch(/Convert it to \.safetensors/);
-    expect(fs.existsSync(canary())).toBe(false);
-  });
-
-  it('covers 20 payloads', () => {
-    expect(PAYLOADS.length).toBeGreaterThanOrEqual(20);
-  });
-
-  it('the payloads are live: the system command in them does make the canary', () => {
-    execFileSync('/bin/sh', ['-c', command()]);
-    expect(fs.existsSync(canary())).toBe(true);
-    fs.rmSync(canary());
-  });
-
-  it('an honest header of 640 bytes, which starts like a pickle, is read', async () => {
-    const header = tensor(good).padEnd(640);
-    const file = build(header);
-    expect([...file.subarray(0, 2)]).toEqual([0x80, 0x02]);
-    expect((await readHeader(write(file))).tensors.size).toBe(1);
-  });
-});
-
-describe('other formats and odd files', () => {
-  const OTHERS: [string, string, string, CheckpointErrorCode][] = [
-    ['GGUF', 'g.safetensors', 'GGUF\x03\0\0\0\0\0\0\0', 'FOREIGN_FORMAT'],
-    ['a login page', 'h.safetensors', '<!DOCTYPE html><html></html>', 'FOREIGN_FORMAT'],
-    [
-      'a Git LFS pointer',
-      'l.safetensors',
-      'version https://git-lfs.github.com/spec/v1\n',
-      'FOREIGN_FORMAT',
-    ],
-    ['gzip', 'z.safetensors', '\x1f\x8b\x08\0\0\0\0\0\0\0', 'FOREIGN_FORMAT'],
-    ['HDF5', 'k.safetensors', '\x89HDF\r\n\x1a\n\0\0', 'FOREIGN_FORMAT'],
-  ];
-  it.each(OTHERS)('%s is named', async (_title, name, text, code) => {
-    expect((await rejection(write(Buffer.from(text, 'latin1'), name))).code).toBe(code);
-  });
-
-  it('a folder, a pipe, nothing and a dead link are refused without waiting', async () => {
-    const folder = path.join(dir, 'folder.safetensors');
-    fs.mkdirSync(folder);
-    expect((await rejection(folder)).code).toBe('NOT_A_FILE');
-    const pipe = path.join(dir, 'pipe.safetensors');
-    execFileSync('mkfifo', [pipe]);
-    expect((await rejection(pipe)).code).toBe('NOT_A_FILE');
-    expect((await rejection(path.join(dir, 'nothing.safetensors'))).code).toBe('NOT_FOUND');
-    const link = path.join(dir, 'dead.safetensors');
-    fs.symlinkSync(path.join(dir, 'nowhere'), link);
-    expect((await rejection(link)).code).toBe('NOT_FOUND');
-    const loop = path.join(dir, 'loop.safetensors');
-    fs.symlinkSync(loop, loop);
-    expect((await rejection(loop)).code).toBe('NOT_READABLE');
-  });
-
-  it('a link to a pickle is refused by what it leads to', async () => {
-    const link = path.join(dir, 'link.safetensors');
-    fs.symlinkSync(write(build(tensor(good)), 'target.ckpt'), link);
-    expect((await rejection(link)).code).toBe('PICKLE');
   });
 });
