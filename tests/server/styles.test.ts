@@ -61,8 +61,22 @@ describe('parseStyles', () => {
     ['a header alone', 'name,prompt', []],
     ['the older column', 'name,text\na,b', [['a', 'b', '']]],
     ['columns in another order', 'negative_prompt,name,prompt\nn,a,p', [['a', 'p', 'n']]],
-    ['no byte order mark, bare line feeds', 'name,prompt\na,b\nc,d', [['a', 'b', ''], ['c', 'd', '']]],
-    ['carriage returns alone', 'name,prompt\ra,b\rc,d\r', [['a', 'b', ''], ['c', 'd', '']]],
+    [
+      'no byte order mark, bare line feeds',
+      'name,prompt\na,b\nc,d',
+      [
+        ['a', 'b', ''],
+        ['c', 'd', ''],
+      ],
+    ],
+    [
+      'carriage returns alone',
+      'name,prompt\ra,b\rc,d\r',
+      [
+        ['a', 'b', ''],
+        ['c', 'd', ''],
+      ],
+    ],
     ['spaces before fields', 'name, prompt\na, "b, c"', [['a', 'b, c', '']]],
     ['empty lines', 'name,prompt\n\n\na,b\n\n', [['a', 'b', '']]],
     ['comment rows', 'name,prompt\n# c,d\na,b', [['a', 'b', '']]],
