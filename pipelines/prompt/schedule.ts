@@ -96,11 +96,12 @@ function renderAt(
   step: number,
   resolve: (when: string) => number,
 ): string {
-  let text = '';
+  // Joined at the end: adding piece by piece would keep a tree of every text in memory.
+  const pieces: string[] = [];
   const pending: { items: readonly ScheduleNode[]; next: number }[] = [];
   const enter = (items: readonly ScheduleNode[]): void => {
     const [only] = items;
-    if (items.length === 1 && typeof only === 'string') text += only;
+    if (items.length === 1 && typeof only === 'string') pieces.push(only);
     else if (items.length > 0) pending.push({ items, next: 0 });
   };
   enter(tree);
@@ -110,9 +111,9 @@ function renderAt(
     if (node === undefined) {
       pending.pop();
     } else if (typeof node === 'string') {
-      text += node;
+      pieces.push(node);
     } else if (node.kind === 'group') {
-      text += node.open;
+      pieces.push(node.open);
       pending.push({ items: [node.close], next: 0 });
       enter(node.items);
     } else if (node.kind === 'cycle') {
@@ -121,5 +122,5 @@ function renderAt(
       enter(step <= resolve(node.when) ? node.from : node.to);
     }
   }
-  return text;
+  return pieces.join('');
 }
