@@ -1,4 +1,5 @@
 /** Text to conditioning: every text of a plan through the checkpoint's text encoders, once. */
+import { setImmediate } from 'node:timers/promises';
 import type { TextEncoderConfig } from '../../networks/checkpoint/config.ts';
 import type { Network, TensorData } from '../../networks/session.ts';
 import { assertFinite } from '../errors.ts';
@@ -7,6 +8,12 @@ import type { Model } from '../model/model.ts';
 import { chunkPrompt, emptyChunk, type PromptChunk, padForOpenClip } from '../prompt/chunks.ts';
 import type { ConditioningPlan, CondRef } from '../prompt/conditioning-plan.ts';
 import { applyEmphasis } from '../prompt/emphasis.ts';
+
+/**
+ * Chunks of one run of a text encoder: about 10 MB of activations each in the widest one, and an
+ * honest request has 3 to 10. Prompt editing can ask for thousands.
+ */
+const MAX_CHUNKS_PER_RUN = 16;
 
 /** One encoded text. */
 export interface EncodedText {
@@ -43,7 +50,7 @@ export interface EncodedPlan {
 }
 
 /**
- * Encodes a plan's texts; each encoder runs once.
+ * Encodes a plan's texts; equal chunks of tokens are encoded once.
  *
  * @returns encodings of every (group, text) pair; an uncond whose texts are all empty is zeros on
  *   SDXL, as the web UI does
@@ -95,9 +102,9 @@ function cutGroup(
 
 /** What one encoder made of all chunks of all members, in their order. */
 interface EncoderOutputs {
-  /** f32 [chunks * 77, width]. */
+  /** f32 [distinct chunks * 77, width]. */
   hidden: Float32Array;
-  /** f32 [chunks, projectionDim]. */
+  /** f32 [distinct chunks, projectionDim]; null where the model has no use for it. */
   pooled: Float32Array | null;
   /** Position of each chunk in `hidden`. */
   row: Map<PromptChunk, number>;
@@ -110,41 +117,63 @@ async function runEncoder(
   members: readonly Member[],
   options: EncodeOptions,
 ): Promise<EncoderOutputs> {
-  const chunks = members.flatMap((member) => member.chunks);
-  const ids = chunks.flatMap(({ tokens }) =>
-    Array.from(config.kind === 'open-clip' ? padForOpenClip(tokens) : tokens),
+  const { distinct, row } = findDistinct(members.flatMap((member) => member.chunks));
+  const hiddenName = hiddenOutput(config, model, options);
+  const isPooled = config.role === 'G';
+  const hidden = new Float32Array(distinct.length * config.tokens * config.width);
+  const pooled = isPooled ? new Float32Array(distinct.length * config.projectionDim) : null;
+  for (let from = 0; from < distinct.length; from += MAX_CHUNKS_PER_RUN) {
+    const outputs = await network.run(
+      feedTokens(distinct.slice(from, from + MAX_CHUNKS_PER_RUN), config),
+      isPooled ? [hiddenName, 'pooled'] : [hiddenName],
+    );
+    hidden.set(outputs[hiddenName]?.data as Float32Array, from * config.tokens * config.width);
+    pooled?.set(outputs.pooled?.data as Float32Array, from * config.projectionDim);
+    // A run blocks everything else; interrupt and questions about memory wait for this.
+    await setImmediate();
+  }
+  const stage = `text encoder CLIP-${config.role}`;
+  assertFinite(stage, model.checkpoint.name, hidden);
+  if (pooled) assertFinite(stage, model.checkpoint.name, pooled);
+  return { hidden, pooled, row };
+}
+
+/** Chunks of the same tokens, whatever their weights, in the order of first use. */
+function findDistinct(chunks: readonly PromptChunk[]) {
+  const row = new Map<PromptChunk, number>();
+  const known = new Map<string, number>();
+  const distinct: PromptChunk[] = [];
+  for (const chunk of chunks) {
+    const key = `${chunk.tokens.join()} ${JSON.stringify(chunk.fixes)}`;
+    const at = known.get(key) ?? distinct.push(chunk) - 1;
+    known.set(key, at);
+    row.set(chunk, at);
+  }
+  return { distinct, row };
+}
+
+function feedTokens(
+  chunks: readonly PromptChunk[],
+  { kind, tokens, width }: TextEncoderConfig,
+): Record<string, TensorData> {
+  const ids = chunks.flatMap((chunk) =>
+    Array.from(kind === 'open-clip' ? padForOpenClip(chunk.tokens) : chunk.tokens),
   );
-  const feeds: Record<string, TensorData> = {
+  return {
     tokens: {
       type: 'int64',
       data: BigInt64Array.from(ids, BigInt),
-      shape: [chunks.length, config.tokens],
+      shape: [chunks.length, tokens],
     },
-    override: {
-      type: 'float32',
-      data: new Float32Array(config.width),
-      shape: [1, 1, config.width],
-    },
+    override: { type: 'float32', data: new Float32Array(width), shape: [1, 1, width] },
     is_overridden: { type: 'bool', data: new Uint8Array(1), shape: [1, 1, 1] },
-  };
-  const hiddenName = hiddenOutput(config, model, options);
-  const wanted = config.role === 'G' ? [hiddenName, 'pooled'] : [hiddenName];
-  const outputs = await network.run(feeds, wanted);
-  const hidden = outputs[hiddenName]?.data as Float32Array;
-  assertFinite(`text encoder CLIP-${config.role}`, model.checkpoint.name, hidden);
-  return {
-    hidden,
-    pooled: (outputs.pooled?.data as Float32Array | undefined) ?? null,
-    row: new Map(chunks.map((chunk, i) => [chunk, i])),
   };
 }
 
 /** Which layer's output is the conditioning, clip skip applied. */
 function hiddenOutput(config: TextEncoderConfig, model: Model, options: EncodeOptions): string {
   const skipped = Math.min(Math.max(options.clipSkip, 1), config.layers) - 1;
-  const canSkip =
-    config.role === 'L' &&
-    (model.config.family === 'sd1' || (options.sdxlClipLSkip && options.clipSkip > 1));
+  const canSkip = config.role === 'L' && (model.config.family === 'sd1' || options.sdxlClipLSkip);
   const layer = canSkip ? config.layers - skipped : config.conditioningLayer;
   return `${config.normalizesConditioning ? 'normed' : 'hidden'}.${layer}`;
 }

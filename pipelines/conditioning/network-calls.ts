@@ -40,24 +40,25 @@ export interface JobNetwork {
 /**
  * Returns the network of one job.
  *
- * Conditioning tensors are put together once for each set of texts that a step uses.
+ * Conditioning tensors are put together again only when a step uses other texts than the last.
  *
  * @throws (`call`) SessionError, PipelineError NON_FINITE
  */
 export function createNetworkCalls(model: Model, options: NetworkCallOptions): JobNetwork {
-  const cache = new Map<string, Run[]>();
+  // The latest only: a prompt that changes at every step would keep one set per step, and a set of
+  // long prompts and large batches is hundreds of megabytes.
+  let latest: { key: string; runs: Run[] } | null = null;
   const weights = options.plan.positive.map(({ weight }) => weight);
   const call: Network = async (call) => {
     const unet = await model.unet(options.circular);
     const refs = refsOf(call, options.plan);
     const key = refs.map(refKey).join();
-    let runs = cache.get(key);
-    if (!runs) {
-      runs = arrange(call.rows, refs, model, options);
-      cache.set(key, runs);
-    }
+    if (latest?.key !== key) latest = { key, runs: arrange(call.rows, refs, model, options) };
+    const { runs } = latest;
     const [, channels, height, width] = call.shape;
     const size = countValues([channels, height, width]);
+    // A sampler that ran away is not the UNet's fault.
+    assertFinite('sampling', model.checkpoint.name, call.input);
     const whole = runs.length === 1;
     const out = whole ? null : new Float32Array(call.rows.length * size);
     for (const run of runs) {
@@ -89,8 +90,8 @@ function arrange(
   const lengthOf = (wanted: boolean) =>
     Math.max(0, ...texts.filter((_, i) => isUncond[i] === wanted).map(({ tokens }) => tokens));
   // AND parts of unequal length are brought to the longest of them in any case.
-  let lengths = isUncond.map(lengthOf);
-  if (options.padCondUncond) lengths = lengths.map(() => Math.max(...lengths));
+  const own = isUncond.map(lengthOf);
+  const lengths = options.padCondUncond ? own.map(() => Math.max(...own)) : own;
   const groups = new Map<string, number[]>();
   rows.forEach((_, i) => {
     const key = options.batchCondUncond ? `${lengths[i]}` : `${lengths[i]} ${isUncond[i]}`;
@@ -104,7 +105,10 @@ function arrange(
     members.forEach((row, i) => {
       const text = texts[row] as EncodedText;
       const target = context.subarray(i * tokens * contextDim, (i + 1) * tokens * contextDim);
-      lengthen(target, text, contextDim, options.padCondUncond ? options.encoded.empty : null);
+      const ownEnd = (own[row] as number) * contextDim;
+      target.set(text.context);
+      repeat(target.subarray(0, ownEnd), text.context.length, text.context.slice(-contextDim));
+      repeat(target, ownEnd, options.encoded.empty.context);
       const sizes = options.sizes?.[isUncond[row] ? 'uncond' : 'cond'];
       if (!sizes || !text.pooled) return;
       y.set(text.pooled, i * admChannels);
@@ -118,16 +122,9 @@ function arrange(
   });
 }
 
-/** Fills `target` with a text and, where that is shorter, empty prompts or its last vector again. */
-function lengthen(
-  target: Float32Array,
-  { context }: EncodedText,
-  width: number,
-  empty: EncodedText | null,
-): void {
-  target.set(context);
-  const filler = empty?.context ?? context.subarray(context.length - width);
-  for (let at = context.length; at < target.length; at += filler.length) target.set(filler, at);
+/** Writes `filler` again and again from `begin` to the end of `target`; both hold whole tokens. */
+function repeat(target: Float32Array, begin: number, filler: Float32Array): void {
+  for (let at = begin; at < target.length; at += filler.length) target.set(filler, at);
 }
 
 async function runUnet(

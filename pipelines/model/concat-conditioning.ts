@@ -1,4 +1,5 @@
 import { CELL_PIXELS } from '../decode.ts';
+import { assertFinite } from '../errors.ts';
 import { countValues, type LatentShape } from '../sampling/latents.ts';
 import type { Model } from './model.ts';
 
@@ -20,8 +21,10 @@ export async function concatConditioning(
   const shape = [1, 3, height * CELL_PIXELS, width * CELL_PIXELS];
   const encoder = await model.encoder(circular);
   const grey = new Float32Array(countValues(shape));
-  const { mean } = await encoder.run({ pixels: { type: 'float32', data: grey, shape } }, ['mean']);
+  const result = await encoder.run({ pixels: { type: 'float32', data: grey, shape } }, ['mean']);
+  const mean = result.mean?.data as Float32Array;
+  assertFinite('VAE encoder', model.checkpoint.name, mean);
   extra.fill(1, 0, height * width);
-  extra.set(mean?.data as Float32Array, height * width);
+  extra.set(mean, height * width);
   return extra;
 }
