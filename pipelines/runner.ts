@@ -22,7 +22,9 @@ export function createRunner(settings: EngineSettings): Runner {
 
   return {
     async run(job, hooks) {
-      return txt2img(job, await use(job.checkpoint, job.vae), hooks);
+      const ready = await use(job.checkpoint, job.vae);
+      // Whatever came of it: a picture of mixed weights, or the error that they led to.
+      return txt2img(job, ready, hooks).finally(() => ready.refuseOverwritten());
     },
     async load(checkpoint, vae) {
       const ready = await use(checkpoint, vae);

@@ -19,6 +19,7 @@ import { writeVaeDecoder, writeVaeEncoder } from '../../networks/vae.ts';
 import { PipelineError } from '../errors.ts';
 import type { EngineSettings, ModelFile } from '../job.ts';
 import { createModelSigmas, type ModelSigmas } from '../sampling/model-sigmas.ts';
+import { refuseChanged, refuseOverwritten } from './file-guard.ts';
 import { probePrediction } from './probe-prediction.ts';
 
 /** What a model is made of and where. */
@@ -93,6 +94,16 @@ export class Model {
     );
   }
 
+  /**
+   * Checks that what the networks computed came from the files as they were opened.
+   *
+   * @throws CheckpointError FILE_CHANGED
+   */
+  refuseOverwritten(): void {
+    refuseOverwritten(this.#parts.file);
+    refuseOverwritten(this.#parts.vaeFile);
+  }
+
   /** What the UNet predicts; found out by one run where the file does not say. */
   async prediction(): Promise<'eps' | 'v'> {
     this.#prediction ??= await probePrediction(await this.unet(false), this.config.unet);
@@ -137,6 +148,9 @@ export class Model {
     const known = this.#networks.get(key);
     if (known) return known.network;
     await this.#makeRoom(kind, key);
+    // Before, because the runtime's own error for a missing file says little; after, because the
+    // file may have changed while it was read.
+    refuseChanged(file);
     const name = `${kind} of ${path.basename(file.path)}`;
     const graph = write({ location: path.basename(file.path), tensors: file.tensors });
     const { device, threads } = this.#settings;
@@ -148,6 +162,7 @@ export class Model {
       hasArena: kind === 'unet',
     });
     this.#networks.set(key, { kind, network });
+    refuseChanged(file);
     return network;
   }
 
