@@ -47,7 +47,7 @@ export async function decodeLatent(
     images.push(
       isWhole
         ? await decodeWhole(decoder, model, one, shape)
-        : await decodeTiled(decoder, model, one, shape),
+        : await decodeTiled(decoder, model, one, shape, options.circular ?? false),
     );
   }
   return images;
@@ -74,11 +74,16 @@ async function decodeWhole(
   };
 }
 
-/** Where tiles start along a side; the last one ends at the edge. */
-function tileStarts(cells: number): number[] {
+/**
+ * Where tiles start along a side. The last one ends at the edge or, in a circle, goes on at the
+ * other edge.
+ */
+function tileStarts(cells: number, circular: boolean): number[] {
+  if (cells <= TILE_CELLS) return [0];
+  const stride = TILE_CELLS - OVERLAP_CELLS;
   const starts: number[] = [];
-  for (let at = 0; at + TILE_CELLS < cells; at += TILE_CELLS - OVERLAP_CELLS) starts.push(at);
-  starts.push(Math.max(0, cells - TILE_CELLS));
+  for (let at = 0; at + (circular ? 0 : TILE_CELLS) < cells; at += stride) starts.push(at);
+  if (!circular) starts.push(cells - TILE_CELLS);
   return starts;
 }
 
@@ -92,48 +97,50 @@ async function decodeTiled(
   decoder: Network,
   model: Model,
   latent: Float32Array,
-  [channels, height, width]: ImageShape,
+  shape: ImageShape,
+  circular: boolean,
 ): Promise<RgbImage> {
+  const [channels, height, width] = shape;
   const [pixelWidth, pixelHeight] = [width * CELL_PIXELS, height * CELL_PIXELS];
   const sums = new Float32Array(pixelWidth * pixelHeight * 3);
   const weights = new Float32Array(pixelWidth * pixelHeight);
-  for (const top of tileStarts(height)) {
-    for (const left of tileStarts(width)) {
-      const [h, w] = [Math.min(TILE_CELLS, height), Math.min(TILE_CELLS, width)];
-      const tile = cut(latent, [channels, height, width], top, left, h, w);
+  const [h, w] = [Math.min(TILE_CELLS, height), Math.min(TILE_CELLS, width)];
+  for (const top of tileStarts(height, circular)) {
+    for (const left of tileStarts(width, circular)) {
+      const tile = cut(latent, shape, [top, left], [h, w]);
       const image = await decodeWhole(decoder, model, tile, [channels, h, w]);
       for (let y = 0; y < image.height; y++) {
+        const row = ((top * CELL_PIXELS + y) % pixelHeight) * pixelWidth;
         for (let x = 0; x < image.width; x++) {
           const weight = ramp(y, image.height) * ramp(x, image.width);
-          const target = (top * CELL_PIXELS + y) * pixelWidth + left * CELL_PIXELS + x;
+          const target = row + ((left * CELL_PIXELS + x) % pixelWidth);
           const source = (y * image.width + x) * 3;
-          weights[target] = (weights[target] as number) + weight;
-          for (let c = 0; c < 3; c++)
-            sums[target * 3 + c] =
-              (sums[target * 3 + c] as number) + weight * (image.rgb[source + c] as number);
+          weights[target]! += weight;
+          for (let c = 0; c < 3; c++) sums[target * 3 + c]! += weight * image.rgb[source + c]!;
         }
       }
     }
   }
-  const rgb = Uint8Array.from(sums, (sum, i) =>
-    Math.round(sum / (weights[Math.floor(i / 3)] as number)),
-  );
+  const rgb = new Uint8Array(sums.length);
+  for (let i = 0; i < rgb.length; i++) rgb[i] = Math.round(sums[i]! / weights[Math.floor(i / 3)]!);
   return { width: pixelWidth, height: pixelHeight, rgb };
 }
 
+/** Copies a tile out of a latent; past an edge it goes on at the other one. */
 function cut(
   latent: Float32Array,
   [channels, height, width]: ImageShape,
-  top: number,
-  left: number,
-  h: number,
-  w: number,
+  [top, left]: readonly [number, number],
+  [h, w]: readonly [number, number],
 ): Float32Array {
   const out = new Float32Array(channels * h * w);
+  const first = Math.min(w, width - left);
   for (let c = 0; c < channels; c++) {
     for (let y = 0; y < h; y++) {
-      const from = (c * height + top + y) * width + left;
-      out.set(latent.subarray(from, from + w), (c * h + y) * w);
+      const row = (c * height + ((top + y) % height)) * width;
+      const target = (c * h + y) * w;
+      out.set(latent.subarray(row + left, row + left + first), target);
+      out.set(latent.subarray(row, row + w - first), target + first);
     }
   }
   return out;
