@@ -64,8 +64,9 @@ function extraFields(job: Txt2ImgJob): InfotextField[] {
 }
 
 /** Returns the infotext of one picture. */
-export function describePicture(job: Txt2ImgJob, model: Model, seeds: PictureSeeds): string {
-  const { options, vae } = job;
+export function describePicture(job: Txt2ImgJob, seeds: PictureSeeds): string {
+  // The job's names, not the loaded model's: a hash may become known between two jobs.
+  const { options, vae, checkpoint } = job;
   const usesEnsd = findSampler(job.sampler)?.options.uses_ensd !== undefined;
   return buildInfotext({
     prompt: job.prompt,
@@ -78,8 +79,8 @@ export function describePicture(job: Txt2ImgJob, model: Model, seeds: PictureSee
       seed: seeds.seed,
       width: job.width,
       height: job.height,
-      modelHash: options.addModelHash ? model.checkpoint.hash : null,
-      model: options.addModelName ? model.checkpoint.name : null,
+      modelHash: options.addModelHash ? checkpoint.hash : null,
+      model: options.addModelName ? checkpoint.name : null,
       vaeHash: options.addVaeHash ? vae?.hash : null,
       vae: options.addVaeName ? vae?.name : null,
       variationSeed: seeds.subseed,
@@ -131,8 +132,8 @@ export function describeJob(
     batch_size: job.batchSize,
     restore_faces: job.restoreFaces,
     face_restoration_model: null,
-    sd_model_name: model.checkpoint.name,
-    sd_model_hash: model.checkpoint.hash,
+    sd_model_name: job.checkpoint.name,
+    sd_model_hash: job.checkpoint.hash,
     sd_vae_name: job.vae?.name ?? null,
     sd_vae_hash: job.vae?.hash ?? null,
     seed_resize_from_w: job.seedResizeFromW || -1,

@@ -37,12 +37,13 @@ export async function txt2img(job: Txt2ImgJob, model: Model, hooks: JobHooks): P
       ({ kind, args }) => `<${kind}:${args[0] ?? ''}> was not applied: not supported yet`,
     ),
   ];
-  const network = await prepareNetwork(job, prompt, model);
+  let network: JobNetwork | null = null;
   const seeds = seedsOf(job);
   const pictures: RgbImage[] = [];
   let stepsExecuted = 0;
   for (let iteration = 0; iteration < job.nIter && !control.interrupted; iteration++) {
     control.skipped = false;
+    network ??= await prepareNetwork(job, prompt, model);
     const batch = seeds.slice(iteration * job.batchSize, (iteration + 1) * job.batchSize);
     const result = await sampleBatch(job, model, network, batch, iteration, hooks);
     stepsExecuted += result.stepsExecuted;
@@ -178,7 +179,7 @@ async function finish(
   pictures: RgbImage[],
   run: { seeds: ReturnType<typeof seedsOf>; stepsExecuted: number; comments: string[] },
 ): Promise<JobResult> {
-  const texts = pictures.map((_, i) => describePicture(job, model, run.seeds[i] ?? job));
+  const texts = pictures.map((_, i) => describePicture(job, run.seeds[i] ?? job));
   const hasGrid = job.grid && pictures.length > 1;
   const all = hasGrid ? [makeGrid(pictures), ...pictures] : pictures;
   const infotexts = hasGrid ? [texts[0] as string, ...texts] : texts;
