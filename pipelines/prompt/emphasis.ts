@@ -1,7 +1,8 @@
+import type { JobOptions } from '../job.ts';
 import { CHUNK_LENGTH } from './chunks.ts';
 
 /** How the weights of a prompt change its encoding (the option `emphasis`). */
-export type Emphasis = 'Original' | 'No norm' | 'Ignore' | 'None';
+export type Emphasis = JobOptions['emphasis'];
 
 /** One chunk of each text that was encoded together. */
 export interface EncodedChunk {

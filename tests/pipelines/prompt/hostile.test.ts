@@ -278,9 +278,9 @@ describe('attack strings', () => {
       expect(grown).toEqual([]);
     });
 
-    it('takes a prompt of 4 million characters without running out of stack', () => {
+    it('takes a prompt of a million characters without running out of stack', () => {
       for (const unit of ['a', '(', '[', '[a:', '\\(', 'a\\']) {
-        expect(() => parse(unit.repeat(4_000_000 / unit.length))).not.toThrow();
+        expect(() => parse(unit.repeat(1_000_000 / unit.length))).not.toThrow();
       }
     });
   });
