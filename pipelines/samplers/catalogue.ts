@@ -26,8 +26,12 @@ export interface SamplerEntry {
   readonly calls: CallPattern;
   /** eta; s_churn, s_tmin, s_tmax and s_noise; s_noise alone. */
   readonly takes: readonly SamplerOption[];
-  /** Factor on cfg_scale; CFG++ wants guidance of about 1. */
+  /** Share of fresh noise where neither request nor options say; 1, or 0 in the timestep family. */
+  readonly defaultEta?: number;
+  /** Factor on cfg_scale; the web UI's CFG++ maps 0 … 12.5 to 0 … 1. */
   readonly cfgFactor?: number;
+  /** Distance of the timesteps of the grid it steps along, where that is not the model's own. */
+  readonly gridStride?: number;
   /** Whether steps follow the unconditioned prediction (CFG++). */
   readonly keepsUncond?: boolean;
 }
@@ -43,7 +47,7 @@ export interface SchedulerEntry {
   readonly need_inner_model: boolean;
 }
 
-/** All samplers, in the API's order. */
+/** All samplers, in the API's order: the web UI's, then those of Forge and ComfyUI. */
 export const SAMPLERS: readonly SamplerEntry[] = [
   {
     name: 'DPM++ 2M',
@@ -52,6 +56,50 @@ export const SAMPLERS: readonly SamplerEntry[] = [
     family: 'sigma',
     calls: 'once',
     takes: [],
+  },
+  {
+    name: 'DPM++ SDE',
+    aliases: ['k_dpmpp_sde'],
+    options: { scheduler: 'karras', second_order: 'True', brownian_noise: 'True' },
+    family: 'sigma',
+    calls: 'twice',
+    takes: ['eta', 'noise'],
+  },
+  {
+    name: 'DPM++ 2M SDE',
+    aliases: ['k_dpmpp_2m_sde'],
+    options: { scheduler: 'exponential', brownian_noise: 'True' },
+    family: 'sigma',
+    calls: 'once',
+    takes: ['eta', 'noise'],
+  },
+  {
+    name: 'DPM++ 2M SDE Heun',
+    aliases: ['k_dpmpp_2m_sde_heun'],
+    options: { scheduler: 'exponential', brownian_noise: 'True', solver_type: 'heun' },
+    family: 'sigma',
+    calls: 'once',
+    takes: ['eta', 'noise'],
+  },
+  {
+    name: 'DPM++ 2S a',
+    aliases: ['k_dpmpp_2s_a'],
+    options: { scheduler: 'karras', uses_ensd: 'True', second_order: 'True' },
+    family: 'sigma',
+    calls: 'twice',
+    takes: ['eta', 'noise'],
+  },
+  {
+    name: 'DPM++ 3M SDE',
+    aliases: ['k_dpmpp_3m_sde'],
+    options: {
+      scheduler: 'exponential',
+      discard_next_to_last_sigma: 'True',
+      brownian_noise: 'True',
+    },
+    family: 'sigma',
+    calls: 'once',
+    takes: ['eta', 'noise'],
   },
   {
     name: 'Euler a',
@@ -70,6 +118,14 @@ export const SAMPLERS: readonly SamplerEntry[] = [
     takes: ['churn'],
   },
   {
+    name: 'LMS',
+    aliases: ['k_lms'],
+    options: {},
+    family: 'sigma',
+    calls: 'once',
+    takes: [],
+  },
+  {
     name: 'Heun',
     aliases: ['k_heun'],
     options: { second_order: 'True' },
@@ -78,12 +134,159 @@ export const SAMPLERS: readonly SamplerEntry[] = [
     takes: ['churn'],
   },
   {
+    name: 'DPM2',
+    aliases: ['k_dpm_2'],
+    options: { scheduler: 'karras', discard_next_to_last_sigma: 'True', second_order: 'True' },
+    family: 'sigma',
+    calls: 'twice',
+    takes: ['churn'],
+  },
+  {
+    name: 'DPM2 a',
+    aliases: ['k_dpm_2_a'],
+    options: {
+      scheduler: 'karras',
+      discard_next_to_last_sigma: 'True',
+      uses_ensd: 'True',
+      second_order: 'True',
+    },
+    family: 'sigma',
+    calls: 'twice',
+    takes: ['eta', 'noise'],
+  },
+  {
+    name: 'DPM fast',
+    aliases: ['k_dpm_fast'],
+    options: { uses_ensd: 'True' },
+    family: 'sigma',
+    calls: 'exact',
+    takes: ['eta', 'noise'],
+  },
+  {
+    name: 'DPM adaptive',
+    aliases: ['k_dpm_ad'],
+    options: { uses_ensd: 'True' },
+    family: 'sigma',
+    calls: 'adaptive',
+    takes: ['eta'],
+  },
+  {
+    name: 'Restart',
+    aliases: ['restart'],
+    options: { scheduler: 'karras', second_order: 'True' },
+    family: 'sigma',
+    calls: 'twice',
+    takes: [],
+  },
+  {
     name: 'DDIM',
     aliases: ['ddim'],
     options: {},
     family: 'timestep',
     calls: 'once',
     takes: ['eta'],
+  },
+  {
+    name: 'DDIM CFG++',
+    aliases: ['ddim_cfgpp'],
+    options: {},
+    family: 'timestep',
+    calls: 'once',
+    takes: ['eta'],
+    cfgFactor: 1 / 12.5,
+    keepsUncond: true,
+  },
+  {
+    name: 'PLMS',
+    aliases: ['plms'],
+    options: {},
+    family: 'timestep',
+    calls: 'once',
+    takes: [],
+  },
+  {
+    name: 'UniPC',
+    aliases: ['unipc'],
+    options: {},
+    family: 'timestep',
+    calls: 'exact',
+    takes: [],
+  },
+  {
+    name: 'LCM',
+    aliases: ['k_lcm'],
+    options: {},
+    family: 'sigma',
+    calls: 'once',
+    takes: [],
+    gridStride: 20,
+  },
+  {
+    name: 'HeunPP2',
+    aliases: ['heunpp2'],
+    options: {},
+    family: 'sigma',
+    calls: 'thrice',
+    takes: [],
+  },
+  {
+    name: 'IPNDM',
+    aliases: ['ipndm'],
+    options: {},
+    family: 'sigma',
+    calls: 'once',
+    takes: [],
+  },
+  {
+    name: 'IPNDM_V',
+    aliases: ['ipndm_v'],
+    options: {},
+    family: 'sigma',
+    calls: 'once',
+    takes: [],
+  },
+  {
+    name: 'DEIS',
+    aliases: ['deis'],
+    options: {},
+    family: 'sigma',
+    calls: 'once',
+    takes: [],
+  },
+  {
+    name: 'DDPM',
+    aliases: ['ddpm'],
+    options: {},
+    family: 'sigma',
+    calls: 'once',
+    takes: [],
+  },
+  {
+    name: 'Euler CFG++',
+    aliases: ['k_euler_cfg_pp', 'euler_cfg_pp'],
+    options: {},
+    family: 'sigma',
+    calls: 'once',
+    takes: [],
+    keepsUncond: true,
+  },
+  {
+    name: 'Euler a CFG++',
+    aliases: ['k_euler_a_cfg_pp', 'euler_ancestral_cfg_pp'],
+    options: { uses_ensd: 'True' },
+    family: 'sigma',
+    calls: 'once',
+    takes: ['eta'],
+    keepsUncond: true,
+  },
+  {
+    name: 'TCD',
+    aliases: ['tcd'],
+    options: {},
+    family: 'sigma',
+    calls: 'once',
+    takes: ['eta'],
+    defaultEta: 0.3,
   },
 ];
 

@@ -6,7 +6,23 @@ import type { Sampler } from './sampler.ts';
  *
  * Song et al. 2021, equations 12 and 16.
  */
-export const ddim: Sampler = async (predict, start, timesteps, context) => {
+export const ddim: Sampler = (predict, start, timesteps, context) =>
+  stepDown(predict, start, timesteps, context, (eps) => eps);
+
+/**
+ * DDIM in CFG++: from the guided estimate of the clean latent, along the unguided noise.
+ *
+ * Chung et al. 2024, "CFG++", algorithm 2.
+ */
+export const ddimCfgPp: Sampler = (predict, start, timesteps, context) =>
+  stepDown(predict, start, timesteps, context, context.uncond);
+
+async function stepDown(
+  ...[predict, start, timesteps, context, pickDirection]: [
+    ...Parameters<Sampler>,
+    pickDirection: (eps: Float32Array) => Float32Array,
+  ]
+): Promise<Float32Array> {
   const x = start.slice();
   const alphas = context.modelSigmas.alphasCumprod;
   for (let i = 0; i < timesteps.length - 1; i++) {
@@ -17,12 +33,12 @@ export const ddim: Sampler = async (predict, start, timesteps, context) => {
       context.eta * Math.sqrt(((1 - alphaNext) / (1 - alpha)) * (1 - alpha / alphaNext));
     const denoised = estimateClean(x, eps, alpha);
     const direction = Math.sqrt(Math.max(1 - alphaNext - sigma ** 2, 0));
-    combine(x, [Math.sqrt(alphaNext), denoised], [direction, eps]);
+    combine(x, [Math.sqrt(alphaNext), denoised], [direction, pickDirection(eps)]);
     if (sigma > 0) combine(x, [1, x], [sigma, context.noise()]);
     await context.onStep({ i, sigma: Math.sqrt((1 - alpha) / alpha), denoised, x });
   }
   return x;
-};
+}
 
 /**
  * Returns the clean latent that a noise prediction implies.

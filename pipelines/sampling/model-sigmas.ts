@@ -70,8 +70,7 @@ export function thinModelSigmas(model: ModelSigmas, stride: number): ModelSigmas
 function createGrid(alphasCumprod: Float32Array, stride: number, quantize: boolean): ModelSigmas {
   const sigmas = new Float32Array(alphasCumprod.length / stride);
   for (let i = 0; i < sigmas.length; i++) {
-    const alpha = alphasCumprod[stride * (i + 1) - 1]!;
-    sigmas[i] = Math.sqrt(f32(f32(1 - alpha) / alpha));
+    sigmas[i] = alphaToSigma(alphasCumprod[stride * (i + 1) - 1]!);
   }
   return {
     alphasCumprod,
@@ -82,6 +81,10 @@ function createGrid(alphasCumprod: Float32Array, stride: number, quantize: boole
     stride,
     quantize,
   };
+}
+
+function alphaToSigma(alpha: number): number {
+  return f32(Math.sqrt(f32(f32(1 - alpha) / alpha)));
 }
 
 function rescaleToZeroSnr(alphasCumprod: Float32Array): Float32Array {
@@ -141,7 +144,10 @@ export function nearestIndex(model: ModelSigmas, sigma: number): number {
   if (above === 0) return 0;
   if (above === logSigmas.length) return above - 1;
   const below = above - 1;
-  return logSigma - logSigmas[below]! <= logSigmas[above]! - logSigma ? below : above;
+  // Halfway between two points f32 rounding decides, as it does in the reference.
+  const down = f32(logSigma - logSigmas[below]!);
+  const up = f32(logSigmas[above]! - logSigma);
+  return down <= up ? below : above;
 }
 
 /**
@@ -153,6 +159,17 @@ export function nearestIndex(model: ModelSigmas, sigma: number): number {
  */
 export function sigmaToTimestep(model: ModelSigmas, sigma: number): number {
   return model.stride * (sigmaToIndex(model, sigma) + 1) - 1;
+}
+
+/**
+ * Returns the noise level of a trained timestep, whatever grid the model steps along.
+ *
+ * @param model    the model's schedule
+ * @param timestep integer 0 … 999
+ * @returns sigma, f32
+ */
+export function timestepToSigma(model: ModelSigmas, timestep: number): number {
+  return alphaToSigma(model.alphasCumprod[timestep]!);
 }
 
 /** Number of leading entries of a rising list that are at most `value`, by bisection. */

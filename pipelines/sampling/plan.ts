@@ -3,6 +3,9 @@ import { findSampler, findScheduler, type SamplerEntry } from '../samplers/catal
 /** Length of the training schedule. */
 const TRAIN_TIMESTEPS = 1000;
 
+/** Restart rebuilds schedules of this many steps, ending at 0 whatever the scheduler. */
+const RESTART_STEPS = 20;
+
 /** img2img never runs the whole schedule: strength is capped below 1. */
 const MAX_STRENGTH = 0.999;
 
@@ -87,8 +90,11 @@ function planSigmas(
   startStep: number | null,
 ): FamilyPlan {
   const sliceStart = startStep === null ? 0 : Math.max(scheduleSteps - startStep - 1, 0);
-  const n = scheduleSteps === 0 ? 0 : countSchedule(entry, input, scheduleSteps) - sliceStart;
-  const endsAtZero = !isScheduler(entry, input, 'kl_optimal');
+  const built = scheduleSteps === 0 ? 0 : countSchedule(entry, input, scheduleSteps) - sliceStart;
+  // From noise alone DPM fast looks at the steps asked for, not at the schedule.
+  const n = entry.calls === 'exact' && startStep === null ? input.steps : built;
+  const isRebuilt = entry.name === 'Restart' && n >= RESTART_STEPS;
+  const endsAtZero = isRebuilt || !isScheduler(entry, input, 'kl_optimal');
   return {
     sliceStart,
     timesteps: [],
@@ -97,12 +103,13 @@ function planSigmas(
   };
 }
 
-/** Steps of the schedule a scheduler makes: n, but for DDIM where n does not divide 1000. */
+/** Steps of the schedule a scheduler makes: n, but for DDIM where n does not divide the grid. */
 function countSchedule(entry: SamplerEntry, input: PlanInput, n: number): number {
   if (!isScheduler(entry, input, 'ddim')) return n;
   const discards = discardsSigma(entry, input) ? 1 : 0;
-  const stride = Math.max(Math.trunc(TRAIN_TIMESTEPS / (n + discards)), 1);
-  return Math.ceil((TRAIN_TIMESTEPS - 1) / stride) - discards;
+  const gridLength = TRAIN_TIMESTEPS / (entry.gridStride ?? 1);
+  const stride = Math.max(Math.trunc(gridLength / (n + discards)), 1);
+  return Math.ceil((gridLength - 1) / stride) - discards;
 }
 
 function isScheduler(entry: SamplerEntry, input: PlanInput, name: string): boolean {
@@ -138,7 +145,7 @@ function countCalls(
     case 'twice':
       return { stepsExecuted: n, modelCalls: 2 * n - (endsAtZero && n > 0 ? 1 : 0) };
     case 'thrice':
-      return { stepsExecuted: n, modelCalls: endsAtZero ? Math.max(3 * n - 3, n) : 3 * n };
+      return { stepsExecuted: n, modelCalls: Math.max(3 * n - 3, n) };
   }
 }
 

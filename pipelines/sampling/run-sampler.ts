@@ -1,4 +1,5 @@
 import { findSampler, type SamplerEntry } from '../samplers/catalogue.ts';
+import { withBoundary } from '../samplers/lcm.ts';
 import { SAMPLER_FUNCTIONS } from '../samplers/registry.ts';
 import type { SamplerContext, StepRecord, UniPcOptions } from '../samplers/sampler.ts';
 import { createBrownianNoise } from './brownian.ts';
@@ -12,7 +13,7 @@ import type { GuidanceOptions } from './guidance.ts';
 import { Interrupted } from './interrupted.ts';
 import { combine, countValues, type Latent } from './latents.ts';
 import { blend, blendAfter, blendBefore, type LatentMask } from './mask.ts';
-import type { ModelSigmas } from './model-sigmas.ts';
+import { type ModelSigmas, thinModelSigmas } from './model-sigmas.ts';
 import { createGuidedNetwork, type GuidedNetwork, type Network } from './network.ts';
 import type { NoiseStream } from './noise.ts';
 import { planSteps, type StepPlan } from './plan.ts';
@@ -161,7 +162,10 @@ function startSigmas(
   plan: StepPlan,
   network: GuidedNetwork,
 ): Start {
-  const { noise, init, modelSigmas, options } = request;
+  const { noise, init, options } = request;
+  const modelSigmas = entry.gridStride
+    ? thinModelSigmas(request.modelSigmas, entry.gridStride)
+    : request.modelSigmas;
   const schedule = buildSigmas(entry, request.scheduler, plan.scheduleSteps, modelSigmas, options);
   const levels = schedule.subarray(plan.sliceStart);
   const sigma = levels[0]!;
@@ -169,7 +173,8 @@ function startSigmas(
   const x = init
     ? addNoise(first, init, 1, sigma, 1)
     : combine(first, [options.sgmNoiseMultiplier ? Math.hypot(1, sigma) : sigma, first]);
-  const { denoise, uncond } = createSigmaDenoiser(network, modelSigmas, request.prediction);
+  const { denoise: plain, uncond } = createSigmaDenoiser(network, modelSigmas, request.prediction);
+  const denoise = entry.gridStride ? withBoundary(plain, modelSigmas) : plain;
   const mask = latentMask(init);
   const positive = schedule.filter((level) => level > 0);
   let brownian: Start['brownian'] | null = null;
@@ -243,7 +248,8 @@ function createContext(
   const takes = (option: SamplerEntry['takes'][number]) => entry.takes.includes(option);
   const churns = takes('churn');
   const defaultEta =
-    entry.family === 'timestep' ? (options.etaDdim ?? 0) : (options.etaAncestral ?? 1);
+    entry.defaultEta ??
+    (entry.family === 'timestep' ? (options.etaDdim ?? 0) : (options.etaAncestral ?? 1));
   return {
     ...run,
     noise: () => request.noise.next(),
@@ -255,7 +261,7 @@ function createContext(
     uniPc: options.uniPc ?? DEFAULT_UNI_PC,
     sigmaMin: init ? levels[levels.length - 2]! : modelSigmas.sigmaMin,
     sigmaMax: init ? levels[0]! : modelSigmas.sigmaMax,
-    steps: levels.length - 1,
+    steps: init ? levels.length - 1 : request.steps,
     isImg2Img: init !== undefined,
     modelSigmas,
   };

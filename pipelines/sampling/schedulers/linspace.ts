@@ -14,10 +14,12 @@ export function linspace(start: number, end: number, n: number): Float32Array {
     values[0] = start;
     return values;
   }
-  const step = f32(f32(end) - f32(start)) / (n - 1);
-  const rounded = f32(step);
+  const from = f32(start);
+  const to = f32(end);
+  const step = f32(f32(to - from) / (n - 1));
+  const half = Math.floor(n / 2);
   for (let i = 0; i < n; i++) {
-    values[i] = i < n / 2 ? start + rounded * i : end - rounded * (n - 1 - i);
+    values[i] = i < half ? from + step * i : to - step * (n - 1 - i);
   }
   return values;
 }

@@ -1,4 +1,4 @@
-import { TRAIN_TIMESTEPS } from '../model-sigmas.ts';
+import { TRAIN_TIMESTEPS, timestepToSigma } from '../model-sigmas.ts';
 import { appendZero } from './linspace.ts';
 import type { Schedule } from './schedule.ts';
 
@@ -6,11 +6,11 @@ const f32 = Math.fround;
 
 /** Trained noise levels at timesteps 999, 999 - 1000/n …, for models distilled to few steps. */
 export const turbo: Schedule = ({ n, model }) => {
-  const last = model.sigmas.length - 1;
+  const stride = f32(TRAIN_TIMESTEPS / n);
   return appendZero(
     Array.from({ length: n }, (_, k) => {
-      const timestep = roundHalfToEven(f32((n - k) * f32(TRAIN_TIMESTEPS / n)) - 1);
-      return model.sigmas[Math.min(Math.max(timestep, 0), last)]!;
+      const timestep = roundHalfToEven(f32((n - k) * stride) - 1);
+      return timestepToSigma(model, Math.max(timestep, 0));
     }),
   );
 };
