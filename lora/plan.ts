@@ -1,0 +1,175 @@
+/** From requests to the feeds of a checkpoint's networks. */
+import { CheckpointError, quoteName } from '../networks/checkpoint/errors.ts';
+import type { LoraFeeds, Share } from './compose.ts';
+import { LoraError } from './errors.ts';
+import { type Factors, widenFactors } from './factors.ts';
+import type { LoraModule } from './file.ts';
+import { createLayerFinder, type LayerFinder } from './keys.ts';
+import type { ModelLayers } from './layers.ts';
+import { type Match, type Matches, matchModules } from './match.ts';
+import type { LoadedLora, LoraStore } from './store.ts';
+import type { LoraRequest } from './tags.ts';
+
+/** A LoRA file as the catalogue resolved it. */
+export interface LoraRef {
+  /** What answers call it. */
+  name: string;
+  /** Real path. */
+  path: string;
+  /** 12 hex digits for the infotext's `Lora hashes`; null while it is not known. */
+  hash: string | null;
+}
+
+/** What was applied, as infotext and `info` tell it. */
+export interface AppliedLora {
+  /** As the tag said it. */
+  name: string;
+  hash: string | null;
+  teWeight: number;
+  unetWeight: number;
+  dyn: number | null;
+}
+
+/** Weights by position in `LoraPlan.applied`, instead of those of the tags. */
+export type LoraWeights = readonly number[];
+
+/** What a job's LoRAs do to a checkpoint. */
+export interface LoraPlan {
+  applied: readonly AppliedLora[];
+  /** One sentence for each LoRA that was not applied, or not wholly. */
+  messages: readonly string[];
+  /**
+   * Returns the feeds of one network; undefined when no LoRA changes it.
+   *
+   * Valid until the next call for this network, by this or another plan of the same store. Weights of
+   * 0 are not fed at all, so the result is bit-identical to that without the LoRA.
+   *
+   * @param prefix   of the network in the checkpoint, as `UnetConfig` and `TextEncoderConfig` have it
+   * @param weights  one for each of `applied`; default: the tags' (unet or te, by network)
+   */
+  feeds(prefix: string, weights?: LoraWeights): LoraFeeds | undefined;
+}
+
+/** A request whose file is known and fits. */
+interface Prepared {
+  request: LoraRequest;
+  loaded: LoadedLora;
+  matches: Matches;
+}
+
+/**
+ * Plans the LoRAs of a job: reads headers, finds the layers, reads factors.
+ *
+ * Nothing here fails a job: a LoRA that is missing, damaged or made for another base model is left
+ * out as a whole, with a message. The same file asked for twice is applied twice, both times with
+ * the last weights, as in the web UI.
+ *
+ * @param requests  in the order of the tags
+ * @param findRef   looks a name up; `findLora` of the catalogue, or what the job brought along
+ * @param model     the checkpoint's layers
+ * @param store     keeps files between jobs
+ * @throws only what is no fault of the files
+ */
+export async function planLoras(
+  requests: readonly LoraRequest[],
+  findRef: (name: string) => LoraRef | null,
+  model: ModelLayers,
+  store: LoraStore,
+): Promise<LoraPlan> {
+  const messages: string[] = [];
+  const applied: AppliedLora[] = [];
+  const prepared: Prepared[] = [];
+  const find = createLayerFinder(model);
+  const found = requests.map((request) => ({ request, ref: findRef(request.name) }));
+  const last = new Map(found.map(({ request, ref }) => [ref?.path, request]));
+  for (const { request: asked, ref } of found) {
+    if (!ref) continue;
+    const request = { ...(last.get(ref.path) ?? asked), name: asked.name };
+    try {
+      const one = await prepare(request, ref, find, store);
+      if (one.matches.unmatched.length > 0) messages.push(describeUnmatched(one));
+      prepared.push(one);
+      const { name, te: teWeight, unet: unetWeight, dyn } = request;
+      applied.push({ name, hash: ref.hash, teWeight, unetWeight, dyn });
+    } catch (error) {
+      if (!(error instanceof LoraError) && !(error instanceof CheckpointError)) throw error;
+      messages.push(`lora ${quoteName(asked.name)} was not applied: ${error.message}`);
+    }
+  }
+  const missing = found.filter(({ ref }) => !ref).map(({ request }) => request.name);
+  // The web UI's words.
+  if (missing.length > 0) messages.push(`Networks not found: ${missing.join(', ')}`);
+  const roles = new Map(model.map(({ prefix, role }) => [prefix, role]));
+  return {
+    applied,
+    messages,
+    feeds(prefix, weights) {
+      const own = roles.get(prefix) === 'unet' ? 'unet' : 'te';
+      const all = prepared.map(({ request }, i) => weights?.[i] ?? request[own]);
+      const shares = collectShares(prepared, prefix, all);
+      if (shares.size === 0) return undefined;
+      return store.composer(prefix).compose(shares);
+    },
+  };
+}
+
+async function prepare(
+  request: LoraRequest,
+  ref: LoraRef,
+  find: LayerFinder,
+  store: LoraStore,
+): Promise<Prepared> {
+  const loaded = await store.open(ref.path);
+  const matches = matchModules(loaded.lora, find);
+  const merged = matches.matched.find((match) => !isLowRank(match));
+  if (merged) {
+    throw new LoraError(
+      'NEEDS_MERGE',
+      `its module ${quoteName(merged.module.name)} of kind ${merged.module.kind} would have to be merged into the weights, which is not possible yet`,
+    );
+  }
+  const modules = matches.matched.map(({ module }): LoraModule => module);
+  await store.readFactors(loaded, modules);
+  return { request, loaded, matches };
+}
+
+/** Whether a module is two factors and nothing more, for a layer that can be fed with them. */
+function isLowRank({ module, layer }: Match): boolean {
+  const { kind, parts } = module;
+  return (
+    kind === 'lora' &&
+    layer.hasPort &&
+    !parts.has('dora_scale') &&
+    !parts.has('bias') &&
+    !parts.has('diff_b')
+  );
+}
+
+function describeUnmatched({ request, matches: { matched, unmatched } }: Prepared): string {
+  const total = matched.length + unmatched.length;
+  return `lora ${quoteName(request.name)}: the checkpoint has no layer for ${unmatched.length} of its ${total} modules, the first is ${quoteName(unmatched[0] as string)}`;
+}
+
+/** Shares by layer, in the order of the requests; without those that change nothing. */
+function collectShares(
+  prepared: readonly Prepared[],
+  prefix: string,
+  weights: readonly number[],
+): Map<string, Share[]> {
+  const shares = new Map<string, Share[]>();
+  prepared.forEach(({ request, loaded, matches }, i) => {
+    const weight = weights[i] as number;
+    if (weight === 0) return;
+    for (const { module, network, layer } of matches.matched) {
+      if (network.prefix !== prefix) continue;
+      const factors = widenFactors(loaded.factors.get(module.name) as Factors, layer);
+      const rank = Math.min(factors.rank, request.dyn ?? factors.rank);
+      const scale = weight * factors.scale;
+      if (rank === 0 || scale === 0) continue;
+      const own = shares.get(layer.name);
+      if (own) own.push({ factors, scale, rank });
+      else shares.set(layer.name, [{ factors, scale, rank }]);
+    }
+  });
+  return shares;
+}
