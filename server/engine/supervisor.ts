@@ -1,5 +1,4 @@
 /** Starts, watches and restarts the engine process; what the routes call. */
-import { type ChildProcess, fork } from 'node:child_process';
 import type {
   EngineMemory,
   EngineSettings,
@@ -8,6 +7,8 @@ import type {
   ModelFile,
 } from '../../pipelines/job.ts';
 import { BACKOFF_LIMITS, type BackoffLimits, createBackoff } from './backoff.ts';
+import { PendingCalls } from './calls.ts';
+import { type EngineChild, forkEngine } from './child.ts';
 import { describeExit } from './exit.ts';
 import { type ProgressRecord, type ProgressSnapshot, snapshot, startProgress } from './progress.ts';
 import {
@@ -15,19 +16,21 @@ import {
   type EngineCall,
   EngineError,
   type EngineReply,
-  type EngineRequest,
   fromErrorRecord,
 } from './protocol.ts';
-import { createWatchdog, WATCHDOG_LIMITS, type WatchdogLimits } from './watchdog.ts';
+import { WATCHDOG_LIMITS, type WatchdogLimits } from './watchdog.ts';
 
 export type { ProgressSnapshot } from './progress.ts';
 
 /** How long a question about memory may wait for a step to end, ms. */
 const MEMORY_ANSWER_MS = 250;
-/** How long the engine gets to leave by itself once the channel is closed, ms. */
-const LEAVE_MS = 1_000;
+/** How long the process may take until it is ready, ms; no model is loaded in this time. */
+const START_MS = 60_000;
 
+/** `waiting` is the time before the next start; `failed` is a crash loop. */
 export type EngineState = 'stopped' | 'starting' | 'ready' | 'waiting' | 'failed';
+
+type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 export interface SupervisorOptions {
   /** Path of the module that `fork` runs. */
@@ -35,40 +38,28 @@ export interface SupervisorOptions {
   /** Node's own flags for it; a loader under which this process runs must be named here. */
   execArgv?: string[];
   settings: EngineSettings;
-  /** `error` fields, never prompts. */
-  log?: (
-    level: 'debug' | 'info' | 'warn' | 'error',
-    message: string,
-    fields: Record<string, unknown>,
-  ) => void;
+  log?: (level: LogLevel, message: string, fields: Record<string, unknown>) => void;
+  /** Called for every end that was not asked for. */
   onExit?: (signal: string | null, code: number | null) => void;
-  onStep?: () => void;
   backoff?: BackoffLimits;
   watchdog?: WatchdogLimits;
 }
 
-interface Pending {
-  type: EngineCall['type'];
-  resolve(value: unknown): void;
-  reject(error: Error): void;
-  /** Signs of life, for calls that may hang. */
-  watchdog: ReturnType<typeof createWatchdog> | null;
-  /** Steps or results came: the engine did not die of loading. */
-  stepped: boolean;
-}
-
 export class Supervisor {
   readonly #options: SupervisorOptions;
-  readonly #backoff;
-  readonly #pending = new Map<number, Pending>();
+  readonly #backoffLimits: BackoffLimits;
+  readonly #backoff: ReturnType<typeof createBackoff>;
+  readonly #calls: PendingCalls;
   #waiters: { resolve(): void; reject(error: Error): void }[] = [];
-  #child: ChildProcess | null = null;
+  #child: EngineChild | null = null;
   #state: EngineState = 'stopped';
   #reason: string | null = null;
-  #restartTimer: NodeJS.Timeout | undefined;
+  /** What a start failed with, in the engine's own words. */
+  #startError: string | null = null;
+  #timer: NodeJS.Timeout | undefined;
   #failedAtMs = 0;
+  /** Set when the watchdog kills: ms without a sign of life. */
   #silentMs: number | null = null;
-  #nextId = 1;
   #restarts = 0;
   #job: { id: number; record: ProgressRecord } | null = null;
   #lastJobTimestamp = '0';
@@ -76,7 +67,12 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    this.#backoff = createBackoff(options.backoff ?? BACKOFF_LIMITS);
+    this.#backoffLimits = options.backoff ?? BACKOFF_LIMITS;
+    this.#backoff = createBackoff(this.#backoffLimits);
+    this.#calls = new PendingCalls(options.watchdog ?? WATCHDOG_LIMITS, (silentMs) => {
+      this.#silentMs = silentMs;
+      this.#child?.kill();
+    });
   }
 
   /** State for `/health/ready`; `reason` says why the engine is not ready. */
@@ -92,7 +88,7 @@ export class Supervisor {
       reason: this.#reason,
       pid: this.#child?.pid ?? null,
       restarts: this.#restarts,
-      busy: [...this.#pending.values()].some(({ type }) => type !== 'memory'),
+      busy: this.#calls.isBusy,
     };
   }
 
@@ -121,16 +117,15 @@ export class Supervisor {
    *   ENGINE_UNAVAILABLE, ENGINE_BUSY
    */
   async run(job: Job, taskId: string, signal?: AbortSignal): Promise<JobResult> {
-    const record = startProgress(taskId);
-    this.#lastJobTimestamp = record.jobTimestamp;
     await this.#whenReady(false);
-    const id = this.#nextId;
+    const { id, answer } = this.#call({ type: 'run', job });
+    const record = startProgress(taskId);
     this.#job = { id, record };
+    this.#lastJobTimestamp = record.jobTimestamp;
     const interrupt = () => this.interrupt();
     signal?.addEventListener('abort', interrupt, { once: true });
+    if (signal?.aborted === true) interrupt();
     try {
-      const answer = this.#call({ type: 'run', job });
-      if (signal?.aborted === true) interrupt();
       return await answer;
     } finally {
       signal?.removeEventListener('abort', interrupt);
@@ -145,13 +140,13 @@ export class Supervisor {
    */
   async load(checkpoint: ModelFile, vae: ModelFile | null): Promise<void> {
     await this.#whenReady(true);
-    await this.#call({ type: 'load', checkpoint, vae });
+    await this.#call({ type: 'load', checkpoint, vae }).answer;
   }
 
   /** Gives back the engine's sessions. */
   async unload(): Promise<void> {
     await this.#whenReady(false);
-    await this.#call({ type: 'unload' });
+    await this.#call({ type: 'unload' }).answer;
   }
 
   /** Ends the running job before its next model call; false when there is none. */
@@ -171,67 +166,64 @@ export class Supervisor {
    */
   async memory(): Promise<EngineMemory | null> {
     if (this.#state !== 'ready') return null;
+    const answer = this.#call({ type: 'memory' }).answer.then(
+      (memory) => {
+        this.#lastMemory = memory;
+        return memory;
+      },
+      () => null,
+    );
     const late = new Promise<null>((resolve) => setTimeout(resolve, MEMORY_ANSWER_MS, null));
-    const answer = this.#call({ type: 'memory' }).catch(() => null);
-    void answer.then((memory) => {
-      if (memory !== null) this.#lastMemory = memory;
-    });
     return (await Promise.race([answer, late])) ?? this.#lastMemory;
   }
 
-  /** Stops the process for good; a job in flight is rejected. */
+  /** Stops the process for good; what is in flight is rejected with ENGINE_UNAVAILABLE. */
   async stop(): Promise<void> {
-    const child = this.#child;
     this.#state = 'stopped';
     this.#reason = 'The server is shutting down.';
-    clearTimeout(this.#restartTimer);
+    clearTimeout(this.#timer);
     this.#rejectWaiters();
-    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(this.#unavailable());
-    if (child === null) return;
-    const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    if (child.connected) child.disconnect();
-    const timer = setTimeout(() => child.kill('SIGKILL'), LEAVE_MS);
-    await gone;
-    clearTimeout(timer);
+    this.#calls.rejectAll(this.#unavailable());
+    await this.#child?.leave();
   }
 
   #spawn(): void {
     const { entry, execArgv = process.execArgv, settings } = this.#options;
-    const child = fork(entry, [], {
-      serialization: 'advanced',
-      execArgv,
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-    });
-    this.#child = child;
     this.#state = 'starting';
     this.#reason = 'The engine is starting.';
-    child.on('message', (reply) => this.#receive(reply as EngineReply));
-    child.on('error', (error) => this.#log('error', 'engine channel', { error: error.message }));
-    child.on('exit', (code, signal) => this.#exited(code, signal));
-    child.stdout?.on('data', (data: Buffer) => this.#output('debug', data));
-    child.stderr?.on('data', (data: Buffer) => this.#output('warn', data));
-    this.#send({ type: 'init', settings });
+    this.#startError = null;
+    const child = forkEngine(entry, execArgv, {
+      onReply: (reply) => this.#receive(reply),
+      onExit: (code, signal) => this.#exited(code, signal),
+      onOutput: (level, text) => this.#log(level, 'engine output', { text }),
+    });
+    this.#child = child;
+    this.#timer = setTimeout(() => {
+      this.#startError = `The engine was not ready after ${START_MS / 1000} s.`;
+      child.kill();
+    }, START_MS);
+    child.send({ type: 'init', settings });
   }
 
   #receive(reply: EngineReply): void {
     switch (reply.type) {
       case 'ready':
+        clearTimeout(this.#timer);
         this.#state = 'ready';
         this.#reason = null;
         this.#log('info', 'engine ready', { pid: this.#child?.pid });
         for (const { resolve } of this.#waiters.splice(0)) resolve();
         return;
       case 'fatal':
-        this.#reason = reply.error.message;
+        this.#startError = reply.error.message;
         this.#log('error', 'engine cannot start', { error: reply.error });
-        this.#child?.kill('SIGKILL');
+        this.#child?.kill();
         return;
       case 'log':
         this.#log('info', reply.message, reply.fields);
         return;
       case 'progress':
         this.#beat(reply.id);
-        this.#options.onStep?.();
         if (this.#job?.id === reply.id) this.#job.record.progress = reply.progress;
         return;
       case 'preview':
@@ -242,14 +234,14 @@ export class Supervisor {
         return;
       case 'done':
         this.#beat(reply.id);
-        this.#take(reply.id)?.resolve(reply.value);
+        this.#calls.resolve(reply.id, reply.value);
         return;
       case 'failed': {
         const { code, message, stack } = reply.error;
         this.#log('warn', 'engine call failed', { code, error: message, stack });
         // A clear refusal is work, too: the process is sound.
-        this.#backoff.worked();
-        this.#take(reply.id)?.reject(fromErrorRecord(reply.error));
+        this.#beat(reply.id);
+        this.#calls.reject(reply.id, fromErrorRecord(reply.error));
         return;
       }
     }
@@ -257,70 +249,44 @@ export class Supervisor {
 
   #exited(code: number | null, signal: NodeJS.Signals | null): void {
     const error = describeExit(code, signal, this.#silentMs);
-    const busy = [...this.#pending.values()].filter(({ type }) => type !== 'memory');
-    const loading = this.#state === 'starting' || busy.some(({ stepped }) => !stepped);
+    const wasLoading = this.#state === 'starting' || this.#calls.isLoading;
+    clearTimeout(this.#timer);
     this.#child = null;
     this.#silentMs = null;
     this.#lastMemory = null;
-    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(error);
+    this.#calls.rejectAll(error);
     if (this.#state === 'stopped') return;
     this.#options.onExit?.(signal, code);
     this.#log('error', 'engine exited', { code, signal, error: error.message });
-    const startError = this.#state === 'starting' ? this.#reason : null;
-    const delayMs = this.#backoff.exited(loading);
+    // What the engine said before it ended tells more than how it ended.
+    const cause = this.#startError ?? error.message;
+    const delayMs = this.#backoff.exited(wasLoading);
     if (delayMs === null) {
       this.#state = 'failed';
       this.#failedAtMs = performance.now();
-      this.#reason = `The engine keeps failing: ${startError ?? error.message}`;
+      this.#reason = `The engine keeps failing: ${cause}`;
       this.#rejectWaiters();
       return;
     }
     this.#state = 'waiting';
-    this.#reason = `${error.message} It is being started again.`;
-    this.#restartTimer = setTimeout(() => {
+    this.#reason = `${cause} It is being started again.`;
+    this.#timer = setTimeout(() => {
       this.#restarts += 1;
       this.#spawn();
     }, delayMs);
   }
 
-  /** Sends a call and waits for its one answer. */
-  #call<C extends EngineCall>(call: C): Promise<EngineAnswers[C['type']]> {
-    if (call.type !== 'memory' && this.status().busy) {
+  #call<C extends EngineCall>(call: C): { id: number; answer: Promise<EngineAnswers[C['type']]> } {
+    if (call.type !== 'memory' && this.#calls.isBusy) {
       throw new EngineError('ENGINE_BUSY', 'The engine already works on another request.');
     }
-    const id = this.#nextId++;
-    const watchdog =
-      call.type === 'memory'
-        ? null
-        : createWatchdog(this.#options.watchdog ?? WATCHDOG_LIMITS, (silentMs) => {
-            this.#silentMs = silentMs;
-            this.#child?.kill('SIGKILL');
-          });
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, {
-        type: call.type,
-        resolve: resolve as (value: unknown) => void,
-        reject,
-        watchdog,
-        stepped: false,
-      });
-      this.#send({ ...call, id });
-    });
-  }
-
-  #take(id: number): Pending | undefined {
-    const pending = this.#pending.get(id);
-    pending?.watchdog?.stop();
-    this.#pending.delete(id);
-    return pending;
+    const opened = this.#calls.open<C['type']>(call.type);
+    this.#child?.send({ ...call, id: opened.id });
+    return opened;
   }
 
   #beat(id: number): void {
-    const pending = this.#pending.get(id);
-    if (pending === undefined || pending.type === 'memory') return;
-    pending.watchdog?.beat();
-    pending.stepped = true;
-    this.#backoff.worked();
+    if (this.#calls.beat(id)) this.#backoff.worked();
   }
 
   #control(flags: { interrupted: boolean; skipped: boolean }): boolean {
@@ -328,21 +294,15 @@ export class Supervisor {
     const { id, record } = this.#job;
     record.interrupted ||= flags.interrupted;
     record.skipped ||= flags.skipped;
-    this.#send({ type: 'control', id, ...flags });
+    this.#child?.send({ type: 'control', id, ...flags });
     return true;
-  }
-
-  #send(request: EngineRequest): void {
-    // A dead engine is noticed by its exit, which rejects what is pending.
-    if (this.#child?.connected === true) this.#child.send(request, () => {});
   }
 
   /** Resolves when the engine takes calls; `retry` starts it again after a crash loop. */
   #whenReady(retry: boolean): Promise<void> {
     if (this.#state === 'ready') return Promise.resolve();
-    const { loopWindowMs } = this.#options.backoff ?? BACKOFF_LIMITS;
-    const cooled = performance.now() - this.#failedAtMs > loopWindowMs;
-    if (this.#state === 'failed' && (retry || cooled)) {
+    const cooledMs = performance.now() - this.#failedAtMs;
+    if (this.#state === 'failed' && (retry || cooledMs > this.#backoffLimits.loopWindowMs)) {
       this.#backoff.worked();
       this.#restarts += 1;
       this.#spawn();
@@ -361,15 +321,7 @@ export class Supervisor {
     return new EngineError('ENGINE_UNAVAILABLE', this.#reason ?? 'The engine is not running.');
   }
 
-  #output(level: 'debug' | 'warn', data: Buffer): void {
-    this.#log(level, 'engine output', { text: data.toString('utf8').trim().slice(0, 2_000) });
-  }
-
-  #log(
-    level: 'debug' | 'info' | 'warn' | 'error',
-    message: string,
-    fields: Record<string, unknown>,
-  ): void {
+  #log(level: LogLevel, message: string, fields: Record<string, unknown>): void {
     this.#options.log?.(level, message, fields);
   }
 }

@@ -8,7 +8,7 @@
 import { Worker } from 'node:worker_threads';
 
 /** Milliseconds between two looks; an orphan must be gone within 2 s. */
-const POLL_MS = 500;
+const POLL_MS = 200;
 
 // Source text, because a file would need one path under a loader and another when compiled.
 const WATCH_SOURCE = `
