@@ -1,6 +1,7 @@
 /** What is told about finished pictures: the infotext of each, and the web UI's `info` object. */
 import { buildInfotext, generationFields, type InfotextField } from '../images/infotext.ts';
 import { pythonFloat } from '../images/python-format.ts';
+import type { AppliedLora } from '../lora/plan.ts';
 import type { Txt2ImgJob } from './job.ts';
 import type { Model } from './model/model.ts';
 import { findSampler, findScheduler } from './samplers/catalogue.ts';
@@ -31,7 +32,7 @@ function scheduleLabel(job: Txt2ImgJob): string {
 }
 
 /** Pairs for what differs from the defaults, in the web UI's order and words. */
-function extraFields(job: Txt2ImgJob): InfotextField[] {
+function extraFields(job: Txt2ImgJob, loras: readonly AppliedLora[]): InfotextField[] {
   const { options } = job;
   const entry = findSampler(job.sampler);
   const fields: InfotextField[] = [];
@@ -60,11 +61,21 @@ function extraFields(job: Txt2ImgJob): InfotextField[] {
   if (options.padCondUncond) fields.push(['Pad conds', true]);
   if (options.emphasis !== 'Original' && /[([]/.test(job.prompt + job.negativePrompt))
     fields.push(['Emphasis', options.emphasis]);
+  const hashes = loras.filter(({ hash }) => hash !== null);
+  if (options.addLoraHashes && hashes.length > 0)
+    fields.push([
+      'Lora hashes',
+      hashes.map(({ name, hash }) => `${name.replace(/[:,]/g, '')}: ${hash}`).join(', '),
+    ]);
   return fields;
 }
 
 /** Returns the infotext of one picture. */
-export function describePicture(job: Txt2ImgJob, seeds: PictureSeeds): string {
+export function describePicture(
+  job: Txt2ImgJob,
+  seeds: PictureSeeds,
+  loras: readonly AppliedLora[],
+): string {
   // The job's names, not the loaded model's: a hash may become known between two jobs.
   const { options, vae, checkpoint } = job;
   const usesEnsd = findSampler(job.sampler)?.options.uses_ensd !== undefined;
@@ -91,7 +102,7 @@ export function describePicture(job: Txt2ImgJob, seeds: PictureSeeds): string {
       ensd: usesEnsd && (job.eta ?? options.etaAncestral) !== 0 ? options.etaNoiseSeedDelta : 0,
       rng: options.noiseSource === 'CPU' ? 'CPU' : 'GPU',
       tiling: job.tiling,
-      extra: extraFields(job),
+      extra: extraFields(job, loras),
       version: options.addVersion ? VERSION : null,
     }),
   });
@@ -105,9 +116,10 @@ export interface RunFacts {
   indexOfFirstImage: number;
   stepsExecuted: number;
   comments: readonly string[];
+  loras: readonly AppliedLora[];
 }
 
-/** Returns the members of A1111's `info`, in its order, then `steps_executed` and `comments`. */
+/** Returns the members of A1111's `info`, in its order, then `steps_executed`, `comments` and `loras`. */
 export function describeJob(
   job: Txt2ImgJob,
   model: Model,
@@ -141,7 +153,7 @@ export function describeJob(
     denoising_strength: job.denoisingStrength,
     extra_generation_params: Object.fromEntries([
       ['Schedule type', scheduleLabel(job)],
-      ...extraFields(job),
+      ...extraFields(job, facts.loras),
     ]),
     index_of_first_image: facts.indexOfFirstImage,
     infotexts: facts.infotexts,
@@ -152,6 +164,12 @@ export function describeJob(
     version: VERSION,
     steps_executed: facts.stepsExecuted,
     comments: facts.comments,
+    loras: facts.loras.map(({ name, hash, teWeight, unetWeight }) => ({
+      name,
+      te_weight: teWeight,
+      unet_weight: unetWeight,
+      hash,
+    })),
   };
 }
 

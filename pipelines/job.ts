@@ -16,6 +16,16 @@ export interface ModelFile {
 /** Where random numbers come from: Philox as an NVIDIA GPU makes them, or PyTorch's CPU generator. */
 export type NoiseSource = 'NV' | 'CPU';
 
+/** A LoRA file as the catalogue resolved it. */
+export interface LoraRef {
+  /** As a tag of the job's prompt says it. */
+  name: string;
+  /** Absolute path with symbolic links resolved. */
+  path: string;
+  /** 12 hex digits for the infotext's `Lora hashes`; null while it is not known. */
+  hash: string | null;
+}
+
 /** How finished pictures are encoded. */
 export interface OutputFormat {
   format: 'png' | 'jpeg' | 'webp';
@@ -63,6 +73,7 @@ export interface JobOptions {
   addVaeName: boolean;
   addVaeHash: boolean;
   addVersion: boolean;
+  addLoraHashes: boolean;
 }
 
 /** Text to picture, every name resolved and every number checked by the HTTP side. */
@@ -74,6 +85,10 @@ export interface Txt2ImgJob {
   /** Styles applied, comments removed; still with `<lora:…>` tags. */
   prompt: string;
   negativePrompt: string;
+  /** The LoRAs that the prompt's tags name, as far as they exist. */
+  loras: readonly LoraRef[];
+  /** Whether the tags take effect; they are removed from the text in any case. */
+  appliesNetworks: boolean;
   /** Names of the styles that were applied, for `info`. */
   styles: string[];
   /** 0 … 2^32-1, already drawn when the request said -1. Image i of the job takes seed + i. */

@@ -3,13 +3,15 @@ import { setImmediate } from 'node:timers/promises';
 import { encodeImage } from '../images/encode.ts';
 import { makeGrid } from '../images/grid.ts';
 import type { RgbImage } from '../images/rgb-image.ts';
+import { type LoraPlan, planLoras } from '../lora/plan.ts';
 import { extractNetworkTags } from '../lora/syntax.ts';
+import { readLoraTags } from '../lora/tags.ts';
 import { encodePlan } from './conditioning/encode.ts';
 import { createNetworkCalls, type JobNetwork } from './conditioning/network-calls.ts';
 import { embedSizes } from './conditioning/size-embedding.ts';
 import { CELL_PIXELS, decodeLatent } from './decode.ts';
 import { assertFinite } from './errors.ts';
-import { describeJob, describePicture, seedsOf } from './generation-info.ts';
+import { describeJob, describePicture, type RunFacts, seedsOf } from './generation-info.ts';
 import type { JobHooks, JobResult, Txt2ImgJob } from './job.ts';
 import { previewLatent } from './latent-preview.ts';
 import { concatConditioning } from './model/concat-conditioning.ts';
@@ -30,20 +32,15 @@ import { type SampleResult, sample } from './sampling/run-sampler.ts';
  */
 export async function txt2img(job: Txt2ImgJob, model: Model, hooks: JobHooks): Promise<JobResult> {
   const { control } = hooks;
-  const { text: prompt, tags } = extractNetworkTags(job.prompt);
-  const comments = [
-    ...job.comments,
-    ...tags.map(
-      ({ kind, args }) => `<${kind}:${args[0] ?? ''}> was not applied: not supported yet`,
-    ),
-  ];
+  const { prompt, loras, messages } = await prepareLoras(job, model);
+  for (const message of messages) hooks.onLog(message, { checkpoint: model.checkpoint.name });
   let network: JobNetwork | null = null;
   const seeds = seedsOf(job);
   const pictures: RgbImage[] = [];
   let stepsExecuted = 0;
   for (let iteration = 0; iteration < job.nIter && !control.interrupted; iteration++) {
     control.skipped = false;
-    network ??= await prepareNetwork(job, prompt, model);
+    network ??= await prepareNetwork(job, prompt, model, loras);
     const batch = seeds.slice(iteration * job.batchSize, (iteration + 1) * job.batchSize);
     const result = await sampleBatch(job, model, network, batch, iteration, hooks);
     stepsExecuted += result.stepsExecuted;
@@ -51,7 +48,21 @@ export async function txt2img(job: Txt2ImgJob, model: Model, hooks: JobHooks): P
     pictures.push(...(await decodeLatent(model, result.latent, { circular: job.tiling })));
     await setImmediate();
   }
-  return finish(job, model, pictures, { seeds, stepsExecuted, comments });
+  const comments = [...job.comments, ...messages];
+  return finish(job, model, pictures, { seeds, stepsExecuted, comments, loras: loras.applied });
+}
+
+/** Takes the tags out of the prompt and reads the files that they name. */
+export async function prepareLoras(
+  job: Txt2ImgJob,
+  model: Model,
+): Promise<{ prompt: string; loras: LoraPlan; messages: string[] }> {
+  const { text: prompt, tags } = extractNetworkTags(job.prompt);
+  const { requests, messages } = readLoraTags(job.appliesNetworks ? tags : []);
+  const refs = new Map(job.loras.map((ref) => [ref.name, ref]));
+  const find = (name: string) => refs.get(name) ?? null;
+  const loras = await planLoras(requests, find, model.layers(), model.loras);
+  return { prompt, loras, messages: [...messages, ...loras.messages] };
 }
 
 /** Encodes the prompts and returns the UNet as the sampler will call it. */
@@ -59,6 +70,7 @@ export async function prepareNetwork(
   job: Txt2ImgJob,
   prompt: string,
   model: Model,
+  loras?: LoraPlan,
 ): Promise<JobNetwork> {
   const { options } = job;
   const { totalCalls } = planSteps({
@@ -70,12 +82,13 @@ export async function prepareNetwork(
   const plan = planConditioning({ prompt, negativePrompt: job.negativePrompt, steps: totalCalls });
   return createNetworkCalls(model, {
     plan,
-    encoded: await encodePlan(model, plan, options),
+    encoded: await encodePlan(model, plan, options, (prefix) => loras?.feeds(prefix)),
     sizes: describeSizes(job, model),
     extraChannels: await concatConditioning(model, latentShape(job, model, 1), job.tiling),
     padCondUncond: options.padCondUncond,
     batchCondUncond: options.batchCondUncond,
     circular: job.tiling,
+    lora: loras?.feeds(model.config.unet.prefix),
   });
 }
 
@@ -177,9 +190,9 @@ async function finish(
   job: Txt2ImgJob,
   model: Model,
   pictures: RgbImage[],
-  run: { seeds: ReturnType<typeof seedsOf>; stepsExecuted: number; comments: string[] },
+  run: Omit<RunFacts, 'infotexts' | 'indexOfFirstImage'>,
 ): Promise<JobResult> {
-  const texts = pictures.map((_, i) => describePicture(job, run.seeds[i] ?? job));
+  const texts = pictures.map((_, i) => describePicture(job, run.seeds[i] ?? job, run.loras));
   const hasGrid = job.grid && pictures.length > 1;
   const all = hasGrid ? [makeGrid(pictures), ...pictures] : pictures;
   const infotexts = hasGrid ? [texts[0] as string, ...texts] : texts;

@@ -55,6 +55,7 @@ export function toJobOptions(options: Options, request: RequestNumbers): JobOpti
     addModelHash: options.add_model_hash_to_info,
     addVaeName: options.add_vae_name_to_info,
     addVaeHash: options.add_vae_hash_to_info,
+    addLoraHashes: options.lora_add_hashes_to_infotext,
     addVersion: options.add_version_to_infotext,
   };
 }

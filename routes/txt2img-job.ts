@@ -57,6 +57,8 @@ export async function createTxt2ImgJob(
     kind: 'txt2img',
     ...models,
     ...prompts,
+    loras: [],
+    appliesNetworks: !request.disable_extra_networks,
     styles: request.styles ?? [],
     seed: drawSeed(request.seed),
     subseed: drawSeed(request.subseed),

@@ -1,7 +1,7 @@
 /** Text to conditioning: every text of a plan through the checkpoint's text encoders, once. */
 import { setImmediate } from 'node:timers/promises';
 import type { TextEncoderConfig } from '../../networks/checkpoint/config.ts';
-import type { Network, TensorData } from '../../networks/session.ts';
+import type { LoraFeeds, Network, TensorData } from '../../networks/session.ts';
 import { assertFinite } from '../errors.ts';
 import type { JobOptions } from '../job.ts';
 import type { Model } from '../model/model.ts';
@@ -52,6 +52,7 @@ export interface EncodedPlan {
 /**
  * Encodes a plan's texts; equal chunks of tokens are encoded once.
  *
+ * @param lora  factors for the encoder with a prefix
  * @returns encodings of every (group, text) pair; an uncond whose texts are all empty is zeros on
  *   SDXL, as the web UI does
  * @throws SessionError, PipelineError NON_FINITE
@@ -60,6 +61,7 @@ export async function encodePlan(
   model: Model,
   plan: ConditioningPlan,
   options: EncodeOptions,
+  lora: (prefix: string) => LoraFeeds | undefined = () => undefined,
 ): Promise<EncodedPlan> {
   const groups = plan.groups.map((group, g) =>
     cutGroup(plan, g, group.texts, group.counts, options),
@@ -71,7 +73,8 @@ export async function encodePlan(
   let column = 0;
   for (const config of model.config.textEncoders) {
     const network = await model.textEncoder(config);
-    const outputs = await runEncoder(network, config, model, groups.flat(), options);
+    const feeds = lora(config.prefix);
+    const outputs = await runEncoder(network, config, model, groups.flat(), options, feeds);
     for (const group of groups)
       collectGroup(texts, group, outputs, config, options, { column, width });
     column += config.width;
@@ -116,6 +119,7 @@ async function runEncoder(
   model: Model,
   members: readonly Member[],
   options: EncodeOptions,
+  lora: LoraFeeds | undefined,
 ): Promise<EncoderOutputs> {
   const { distinct, row } = findDistinct(members.flatMap((member) => member.chunks));
   const hiddenName = hiddenOutput(config, model, options);
@@ -126,6 +130,7 @@ async function runEncoder(
     const outputs = await network.run(
       feedTokens(distinct.slice(from, from + MAX_CHUNKS_PER_RUN), config),
       isPooled ? [hiddenName, 'pooled'] : [hiddenName],
+      lora,
     );
     hidden.set(outputs[hiddenName]?.data as Float32Array, from * config.tokens * config.width);
     pooled?.set(outputs.pooled?.data as Float32Array, from * config.projectionDim);

@@ -1,5 +1,5 @@
 /** The UNet as the samplers call it: rows of latents with the conditioning that their step asks for. */
-import type { TensorData, Network as Unet } from '../../networks/session.ts';
+import type { LoraFeeds, TensorData, Network as Unet } from '../../networks/session.ts';
 import { assertFinite } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import { type ConditioningPlan, type CondRef, condsAtStep } from '../prompt/conditioning-plan.ts';
@@ -19,6 +19,8 @@ export interface NetworkCallOptions {
   /** Run cond and uncond in one batch. */
   batchCondUncond: boolean;
   circular: boolean;
+  /** Factors for the UNet's layers; undefined for none. */
+  lora?: LoraFeeds | undefined;
 }
 
 /** Rows that fit one run of the UNet: their conditionings have one length. */
@@ -62,7 +64,7 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
     const whole = runs.length === 1;
     const out = whole ? null : new Float32Array(call.rows.length * size);
     for (const run of runs) {
-      const result = await runUnet(unet, call, run, options.extraChannels, size);
+      const result = await runUnet(unet, call, run, options, size);
       assertFinite('UNet', model.checkpoint.name, result);
       if (!out) return result;
       run.rows.forEach((row, i) => {
@@ -131,7 +133,7 @@ async function runUnet(
   unet: Unet,
   call: NetworkCall,
   { rows, context, y }: Run,
-  extra: Float32Array | null,
+  { extraChannels: extra, lora }: NetworkCallOptions,
   size: number,
 ): Promise<Float32Array> {
   const [, channels, height, width] = call.shape;
@@ -157,6 +159,7 @@ async function runUnet(
       ...(y && { y }),
     },
     ['out'],
+    lora,
   );
   return out?.data as Float32Array;
 }

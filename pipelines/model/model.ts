@@ -1,5 +1,7 @@
 /** A checkpoint in use: its networks, made when first needed and given back when memory asks. */
 import path from 'node:path';
+import { listLayers, type ModelLayers } from '../../lora/layers.ts';
+import { LoraStore } from '../../lora/store.ts';
 import type {
   ModelConfig,
   TextEncoderConfig,
@@ -38,10 +40,13 @@ export class Model {
   readonly config: ModelConfig;
   readonly vae: VaeConfig;
   readonly sigmas: ModelSigmas;
+  /** LoRA files read for this model. */
+  readonly loras = new LoraStore();
   readonly #parts: Parts;
   readonly #settings: EngineSettings;
   readonly #networks = new Map<string, { kind: Kind; network: Network }>();
   #prediction: 'eps' | 'v' | null;
+  #layers: ModelLayers | null = null;
 
   private constructor(parts: Parts, settings: EngineSettings) {
     this.checkpoint = parts.checkpoint;
@@ -102,6 +107,12 @@ export class Model {
   refuseOverwritten(): void {
     refuseOverwritten(this.#parts.file);
     refuseOverwritten(this.#parts.vaeFile);
+  }
+
+  /** The layers that LoRAs can change. */
+  layers(): ModelLayers {
+    this.#layers ??= listLayers(this.#parts.file.tensors, this.config);
+    return this.#layers;
   }
 
   /** What the UNet predicts; found out by one run where the file does not say. */
