@@ -9,6 +9,41 @@ import {
 import { SAMPLER_FUNCTIONS } from '../../../pipelines/samplers/registry.ts';
 import { SCHEDULES } from '../../../pipelines/sampling/schedulers/table.ts';
 
+const karras = { scheduler: 'karras' };
+const exponential = { scheduler: 'exponential' };
+const second = { second_order: 'True' };
+const brownian = { brownian_noise: 'True' };
+const ensd = { uses_ensd: 'True' };
+const discard = { discard_next_to_last_sigma: 'True' };
+
+/** What `GET /sdapi/v1/samplers` of the web UI answers. */
+const WEB_UI_SAMPLERS: [name: string, aliases: string, options: Record<string, string>][] = [
+  ['DPM++ 2M', 'k_dpmpp_2m', karras],
+  ['DPM++ SDE', 'k_dpmpp_sde', { ...karras, ...second, ...brownian }],
+  ['DPM++ 2M SDE', 'k_dpmpp_2m_sde', { ...exponential, ...brownian }],
+  [
+    'DPM++ 2M SDE Heun',
+    'k_dpmpp_2m_sde_heun',
+    { ...exponential, ...brownian, solver_type: 'heun' },
+  ],
+  ['DPM++ 2S a', 'k_dpmpp_2s_a', { ...karras, ...ensd, ...second }],
+  ['DPM++ 3M SDE', 'k_dpmpp_3m_sde', { ...exponential, ...discard, ...brownian }],
+  ['Euler a', 'k_euler_a k_euler_ancestral', ensd],
+  ['Euler', 'k_euler', {}],
+  ['LMS', 'k_lms', {}],
+  ['Heun', 'k_heun', second],
+  ['DPM2', 'k_dpm_2', { ...karras, ...discard, ...second }],
+  ['DPM2 a', 'k_dpm_2_a', { ...karras, ...discard, ...ensd, ...second }],
+  ['DPM fast', 'k_dpm_fast', ensd],
+  ['DPM adaptive', 'k_dpm_ad', ensd],
+  ['Restart', 'restart', { ...karras, ...second }],
+  ['DDIM', 'ddim', {}],
+  ['DDIM CFG++', 'ddim_cfgpp', {}],
+  ['PLMS', 'plms', {}],
+  ['UniPC', 'unipc', {}],
+  ['LCM', 'k_lcm', {}],
+];
+
 describe('lists', () => {
   test('every sampler has a function and every function a sampler', () => {
     expect(Object.keys(SAMPLER_FUNCTIONS).sort()).toEqual(SAMPLERS.map(({ name }) => name).sort());
@@ -36,6 +71,31 @@ describe('lists', () => {
       for (const value of Object.values(options)) expect(typeof value).toBe('string');
       if (options.scheduler) expect(findScheduler(options.scheduler)).not.toBeNull();
     }
+  });
+
+  test('samplers are those of the web UI, in its order and with its options, then others', () => {
+    const entries = SAMPLERS.map(({ name, aliases, options }) => ({ name, aliases, options }));
+    expect(entries.slice(0, WEB_UI_SAMPLERS.length)).toEqual(
+      WEB_UI_SAMPLERS.map(([name, aliases, options]) => ({
+        name,
+        aliases: aliases.split(' '),
+        options,
+      })),
+    );
+    // The order of keys shows in the answer.
+    expect(JSON.stringify(entries[5]!.options)).toBe(
+      '{"scheduler":"exponential","discard_next_to_last_sigma":"True","brownian_noise":"True"}',
+    );
+    expect(entries.slice(WEB_UI_SAMPLERS.length).map(({ name }) => name)).toEqual([
+      'HeunPP2',
+      'IPNDM',
+      'IPNDM_V',
+      'DEIS',
+      'DDPM',
+      'Euler CFG++',
+      'Euler a CFG++',
+      'TCD',
+    ]);
   });
 
   test('schedulers are those of the web UI, then those of Forge', () => {
@@ -90,6 +150,12 @@ describe('resolveSampler', () => {
     ['DPM++ 2M sgm_uniform', null, 'DPM++ 2M', 'SGM Uniform'],
     ['Euler align_your_steps_GITS', null, 'Euler', 'Align Your Steps GITS'],
     ['DDIM', null, 'DDIM', 'Automatic'],
+    ['DPM++ 2M SDE Heun Karras', null, 'DPM++ 2M SDE Heun', 'Karras'],
+    ['DPM++ 2M SDE Heun Exponential', null, 'DPM++ 2M SDE Heun', 'Automatic'],
+    ['k_dpmpp_2m_sde_ka', null, 'DPM++ 2M SDE', 'Karras'],
+    ['LMS Karras', null, 'LMS', 'Karras'],
+    ['k_dpm_2_a_ka', null, 'DPM2 a', 'Automatic'],
+    ['Euler a CFG++ Beta', null, 'Euler a CFG++', 'Beta'],
     ['ddim', 'ALIGN YOUR STEPS', 'DDIM', 'Align Your Steps'],
     ['Euler DDIM', null, 'Euler', 'DDIM'],
     ['Euler', 'kl_optimal', 'Euler', 'KL Optimal'],

@@ -181,6 +181,21 @@ describe('txt2img', () => {
     ['Euler', 'DDIM', 30, 31, 31],
     ['Euler', 'DDIM', 33, 34, 34],
     ['Euler', 'DDIM', 60, 63, 63],
+    ['DPM++ 3M SDE', 'DDIM', 29, 30, 30],
+    ['LCM', 'DDIM', 20, 25, 25],
+    ['DPM2', 'Automatic', 20, 20, 39],
+    ['DPM++ SDE', 'Automatic', 20, 20, 39],
+    ['Restart', 'Automatic', 19, 19, 37],
+    ['Restart', 'KL Optimal', 19, 19, 38],
+    ['Restart', 'KL Optimal', 20, 20, 39],
+    ['HeunPP2', 'Automatic', 20, 20, 57],
+    ['HeunPP2', 'Automatic', 1, 1, 1],
+    ['DPM fast', 'DDIM', 30, 11, 30],
+    ['DPM fast', 'Automatic', 20, 7, 20],
+    ['UniPC', 'Automatic', 20, 20, 20],
+    ['PLMS', 'Automatic', 20, 19, 20],
+    ['DDIM CFG++', 'Automatic', 20, 19, 19],
+    ['DPM adaptive', 'Automatic', 20, null, null],
   ])('%s, %s, %d steps', (sampler, scheduler, steps, stepsExecuted, modelCalls) => {
     const plan = planSteps({ sampler, scheduler, steps });
     expect(plan).toMatchObject({ stepsExecuted, modelCalls, sliceStart: 0, noiseTimestep: null });
@@ -234,6 +249,20 @@ describe('img2img, timestep samplers', () => {
   ])('20 exact steps at strength %d', (denoisingStrength, _length, noiseTimestep) => {
     const plan = planSteps({ sampler: 'DDIM', steps: 20, denoisingStrength, exactSteps: true });
     expect(plan).toMatchObject({ modelCalls: 18, noiseTimestep, announcedSteps: 20 });
+  });
+
+  test.each([
+    ['DDIM', 18, 0.22, 2],
+    ['PLMS', 18, 0.22, 3],
+    ['UniPC', 18, 0.22, 3],
+    ['DDIM', 60, 0.2, 11],
+    ['PLMS', 60, 0.2, 12],
+    ['UniPC', 60, 0.2, 12],
+    ['DDIM', 45, 0.35, 14],
+    ['UniPC', 45, 0.35, 15],
+    ['PLMS', 10, 0.1, 0],
+  ])('%s, %d steps at strength %d', (sampler, steps, denoisingStrength, modelCalls) => {
+    expect(planSteps({ sampler, steps, denoisingStrength }).modelCalls).toBe(modelCalls);
   });
 
   test('a strength too small for a step evaluates nothing', () => {

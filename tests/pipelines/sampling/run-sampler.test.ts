@@ -231,28 +231,28 @@ describe('mask', () => {
 });
 
 describe('batches and options', () => {
-  test.each(SAMPLERS.map(({ name }) => name))(
-    '%s: an image is the same in a batch',
-    async (name) => {
-      const options = { sChurn: 2, eta: 0.7 };
-      const alone = await sample(
-        request({
-          sampler: name,
-          options,
-          noise: createNoise({ source: 'NV', shape: SHAPE, seeds: [2] }),
-        }),
-      );
-      const batch = await sample(
-        request({
-          sampler: name,
-          options,
-          guidance: { cfgScale: 2, weights: [[1], [1]] },
-          noise: createNoise({ source: 'NV', shape: [2, 4, 2, 2], seeds: [1, 2] }),
-        }),
-      );
-      expectClose(batch.latent.data.subarray(SIZE), alone.latent.data, 1e-5);
-    },
-  );
+  // DPM adaptive chooses its steps by the error of the whole batch, there as here.
+  const independent = SAMPLERS.filter(({ calls }) => calls !== 'adaptive').map(({ name }) => name);
+
+  test.each(independent)('%s: an image is the same in a batch', async (name) => {
+    const options = { sChurn: 2, eta: 0.7 };
+    const alone = await sample(
+      request({
+        sampler: name,
+        options,
+        noise: createNoise({ source: 'NV', shape: SHAPE, seeds: [2] }),
+      }),
+    );
+    const batch = await sample(
+      request({
+        sampler: name,
+        options,
+        guidance: { cfgScale: 2, weights: [[1], [1]] },
+        noise: createNoise({ source: 'NV', shape: [2, 4, 2, 2], seeds: [1, 2] }),
+      }),
+    );
+    expectClose(batch.latent.data.subarray(SIZE), alone.latent.data, 1e-5);
+  });
 
   test.each(SAMPLERS)('$name listens to the options it takes only', async ({ name, takes }) => {
     const run = async (options: SampleRequest['options']) =>
@@ -260,7 +260,7 @@ describe('batches and options', () => {
     const plain = await run({});
     const differs = async (options: SampleRequest['options']) =>
       (await run(options)).some((value, i) => value !== plain[i]);
-    expect(await differs({ eta: 0.3 })).toBe(takes.includes('eta'));
+    expect(await differs({ eta: 0.45 })).toBe(takes.includes('eta'));
     expect(await differs({ sChurn: 3 })).toBe(takes.includes('churn'));
     expect(await differs({ sChurn: 3, sTmin: 100 })).toBe(false);
     expect(await differs({ sNoise: 1.1 })).toBe(takes.includes('noise'));

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { SAMPLERS } from '../../../pipelines/samplers/catalogue.ts';
+import type { UniPcOptions } from '../../../pipelines/samplers/sampler.ts';
 import type { Prediction } from '../../../pipelines/sampling/denoiser.ts';
 import { createModelSigmas } from '../../../pipelines/sampling/model-sigmas.ts';
 import { createNoise } from '../../../pipelines/sampling/noise.ts';
@@ -9,8 +11,6 @@ import {
   type SamplingOptions,
   sample,
 } from '../../../pipelines/sampling/run-sampler.ts';
-import { SAMPLERS } from '../../../pipelines/samplers/catalogue.ts';
-import type { UniPcOptions } from '../../../pipelines/samplers/sampler.ts';
 import { dummyNetwork } from './dummy-network.ts';
 import { expectClose, readFixture } from './fixture.ts';
 
