@@ -27,20 +27,23 @@ interface CacheEntry {
  */
 export class HashCache {
   readonly #path: string | null;
+  readonly #hash: typeof hashFile;
   readonly #entries = new Map<string, CacheEntry>();
   #saving: Promise<void> = Promise.resolve();
 
-  private constructor(path: string | null) {
+  private constructor(path: string | null, hash: typeof hashFile) {
     this.#path = path;
+    this.#hash = hash;
   }
 
   /**
    * Reads the cache.
    *
    * @param path  the JSON file; null keeps hashes in memory only
+   * @param hash  what is hashed: the whole file, or a part of it
    */
-  static async open(path: string | null): Promise<HashCache> {
-    const cache = new HashCache(path);
+  static async open(path: string | null, hash: typeof hashFile = hashFile): Promise<HashCache> {
+    const cache = new HashCache(path, hash);
     if (path === null) return cache;
     try {
       const text = await readFile(path, 'utf8');
@@ -66,7 +69,7 @@ export class HashCache {
   async compute(file: HashedFile, signal?: AbortSignal): Promise<string> {
     const known = this.get(file);
     if (known !== null) return known;
-    const sha256 = await hashFile(file.path, signal);
+    const sha256 = await this.#hash(file.path, signal);
     this.#entries.set(file.path, { bytes: file.bytes, mtimeMs: file.mtimeMs, sha256 });
     await this.#save();
     return sha256;
