@@ -20,7 +20,7 @@ module.exports = {
     only('routes', [
       '^openapi/',
       '^images/',
-      '^server/(engine/(supervisor|protocol)|errors|limits|queue|options|settings|context|metrics|output|styles)\\.ts$',
+      '^server/(engine/(supervisor|protocol)|loras|errors|limits|queue|options|settings|context|metrics|output|styles)\\.ts$',
       '^networks/checkpoint/catalogue\\.ts$',
       '^lora/catalogue\\.ts$',
       // Plain data, arithmetic and text: names of samplers, the plan of steps, prompt comments.
@@ -32,7 +32,8 @@ module.exports = {
       from: { path: '^server/', pathNot: '^server/engine/process(/|\\.ts)' },
       to: {
         path: '^(pipelines|networks|lora|demo|benchmarks|tests)/',
-        pathNot: '/(catalogue|plan|job)\\.ts$',
+        // Plain data, and the text of tags.
+        pathNot: '/(catalogue|plan|job)\\.ts$|^lora/(syntax|tags)\\.ts$',
       },
     },
     {

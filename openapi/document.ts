@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { listOperations, type Operation } from './operations.ts';
 import {
+  LoraItem,
   PromptStyleItem,
   SamplerItem,
   SchedulerItem,
@@ -39,6 +40,7 @@ const ANSWERS = {
   QueueStatusResponse,
   ReadyResponse,
   SDModelItem,
+  LoraItem,
   SDVaeItem,
   SamplerItem,
   SchedulerItem,

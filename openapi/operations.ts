@@ -1,6 +1,7 @@
 /** Every endpoint with its schemas: what `/openapi.json` documents and what 405 is decided by. */
 import type { z } from 'zod';
 import {
+  LoraItem,
   PromptStyleItem,
   SamplerItem,
   SchedulerItem,
@@ -171,6 +172,22 @@ const OPERATIONS: readonly Operation[] = [
     tag: 'Models',
     summary: 'Lists separate VAEs.',
     answer: { listOf: SDVaeItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/loras',
+    id: 'get_loras_sdapi_v1_loras_get',
+    tag: 'Models',
+    summary: 'Lists LoRAs.',
+    answer: { listOf: LoraItem },
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/refresh-loras',
+    id: 'refresh_loras_sdapi_v1_refresh_loras_post',
+    tag: 'Models',
+    summary: 'Looks for new LoRAs.',
+    answer: Null,
   },
   {
     method: 'post',

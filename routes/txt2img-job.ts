@@ -57,7 +57,7 @@ export async function createTxt2ImgJob(
     kind: 'txt2img',
     ...models,
     ...prompts,
-    loras: [],
+    loras: await context.loras.findForPrompt(prompts.prompt),
     appliesNetworks: !request.disable_extra_networks,
     styles: request.styles ?? [],
     seed: drawSeed(request.seed),

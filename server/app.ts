@@ -4,6 +4,7 @@ import { listOperations } from '../openapi/operations.ts';
 import { docsRoutes } from '../routes/docs.ts';
 import { healthRoutes } from '../routes/health.ts';
 import { interruptRoutes } from '../routes/interrupt.ts';
+import { loraRoutes } from '../routes/loras.ts';
 import { memoryRoutes } from '../routes/memory.ts';
 import { optionRoutes } from '../routes/options.ts';
 import { progressRoutes } from '../routes/progress.ts';
@@ -54,6 +55,7 @@ export function createApp(context: Context): Express {
     interruptRoutes,
     optionRoutes,
     sdModelRoutes,
+    loraRoutes,
     samplerRoutes,
     memoryRoutes,
     healthRoutes,

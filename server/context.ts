@@ -1,6 +1,7 @@
 /** What every route is given: the parts of one running server. */
 import type { Supervisor } from './engine/supervisor.ts';
 import type { Logger } from './logging.ts';
+import type { Loras } from './loras.ts';
 import type { Metrics } from './metrics.ts';
 import type { Models } from './models.ts';
 import type { OptionsStore } from './options.ts';
@@ -27,6 +28,7 @@ export interface Context {
   readonly settings: Settings;
   readonly options: OptionsStore;
   readonly models: Models;
+  readonly loras: Loras;
   readonly styles: Pick<StyleFile, 'all'>;
   readonly queue: JobQueue;
   readonly engine: Engine;

@@ -11,6 +11,7 @@ export interface Stoppable {
   queue: JobQueue;
   engine: { stop(): Promise<void> };
   models: { close(): void };
+  loras: { close(): void };
   log: Logger;
   /** Milliseconds that the running job may take to finish. */
   graceMs: number;
@@ -40,10 +41,18 @@ export function createStop(parts: Stoppable): (reason: string, isHurried: boolea
   };
 }
 
-async function stopInOrder({ server, queue, engine, models, graceMs }: Stoppable): Promise<void> {
+async function stopInOrder({
+  server,
+  queue,
+  engine,
+  models,
+  loras,
+  graceMs,
+}: Stoppable): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   queue.close();
   models.close();
+  loras.close();
   await atMost(queue.idle(), graceMs);
   await engine.stop();
   server.closeIdleConnections();

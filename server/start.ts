@@ -12,6 +12,7 @@ import {
   SHUTDOWN_GRACE_MS,
 } from './limits.ts';
 import { createLogger, type Logger } from './logging.ts';
+import { Loras } from './loras.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { Models } from './models.ts';
 import { OptionsStore } from './options.ts';
@@ -41,6 +42,7 @@ export async function startServer(
   const metrics = createMetrics();
   const options = OptionsStore.open(settings.configFile);
   const models = await Models.open(settings, log);
+  const loras = await Loras.open(settings, () => models.usesDemo, log);
   if (settings.checkpoint !== null) options.assume(chooseCheckpoint(models, settings.checkpoint));
   if (settings.ignoredFlags.length > 0) {
     log.info({ flags: settings.ignoredFlags }, 'flags of A1111 that do nothing here');
@@ -52,6 +54,7 @@ export async function startServer(
     settings,
     options,
     models,
+    loras,
     styles: new StyleFile(settings.stylesFile),
     queue,
     engine,
@@ -74,6 +77,7 @@ export async function startServer(
     queue,
     engine,
     models,
+    loras,
     log,
     graceMs: SHUTDOWN_GRACE_MS,
     exit: (code) => process.exit(code),

@@ -19,6 +19,17 @@ export const SDVaeItem = z
   })
   .describe('A separate VAE.');
 
+export const LoraItem = z
+  .object({
+    name: z.string().describe('Name for `<lora:name:weight>`.'),
+    alias: z.string().describe('What its trainer called it (`ss_output_name`); accepted, too.'),
+    path: z.string().describe('Path on the server.'),
+    metadata: z
+      .record(z.string(), z.unknown())
+      .describe('Its `__metadata__`, JSON objects decoded; base model, rank, tags, ...'),
+  })
+  .describe('A LoRA.');
+
 export const SamplerItem = z
   .object({
     name: z.string().describe('Name for `sampler_name`.'),

@@ -225,7 +225,7 @@ export const Options = z
     sd_hypernetwork: word().default('None').describe(UNUSED),
     extra_networks_default_multiplier: float(0, 2).default(1).describe(UNUSED),
     lora_preferred_name: word().default('Alias from file').describe(UNUSED),
-    lora_add_hashes_to_infotext: bool().default(true).describe(UNUSED),
+    lora_add_hashes_to_infotext: bool().default(true).describe('Print `Lora hashes`.'),
     lora_bundled_ti_to_infotext: bool().default(true).describe(UNUSED),
     lora_functional: bool().default(false).describe(UNUSED),
     lora_in_memory_limit: whole(0, 100).default(0).describe(UNUSED),

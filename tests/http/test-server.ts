@@ -9,6 +9,7 @@ import { createApp } from '../../server/app.ts';
 import type { Context, Engine } from '../../server/context.ts';
 import type { ProgressSnapshot } from '../../server/engine/supervisor.ts';
 import { createLogger } from '../../server/logging.ts';
+import { Loras } from '../../server/loras.ts';
 import { createMetrics } from '../../server/metrics.ts';
 import { Models } from '../../server/models.ts';
 import { OptionsStore } from '../../server/options.ts';
@@ -130,10 +131,12 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const log = createLogger('trace', { write: (line: string) => void logged.push(line) });
   const engine = new FakeEngine();
   const models = await Models.open(settings, log);
+  const loras = await Loras.open(settings, () => models.usesDemo, log);
   const context: Context = {
     settings,
     options: OptionsStore.open(settings.configFile),
     models,
+    loras,
     styles: new StyleFile(settings.stylesFile),
     queue: new JobQueue(settings.queueSize),
     engine,
@@ -167,6 +170,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       }),
     close: async () => {
       models.close();
+      loras.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       rmSync(folder, { recursive: true, force: true });
