@@ -106,7 +106,7 @@ function extrapolate(points: readonly [n: number, value: number][], n: number): 
 }
 
 /** Counts a run of batch 1 without LoRA at each of the sizes, given in latent cells in all. */
-async function countSizes(
+export async function countSizes(
   count: (height: number, width: number) => Promise<Flops>,
   cells: readonly number[],
 ): Promise<Flops[]> {
