@@ -86,7 +86,7 @@ def encode(state: Path, threads: int) -> None:
     """Latents times LATENT_SCALE (so about unit deviation) as float16; the scale is measured on the first chunk and then kept."""
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = Autoencoder().to(device).to(memory_format=torch.channels_last)
+    model = Autoencoder().to(device)
     model.load_state_dict(torch.load(state / "vae.pt", map_location=device)["model"])
     model.eval()
     scale_file = state / "latent-scale.pt"
@@ -101,7 +101,7 @@ def encode(state: Path, threads: int) -> None:
             out = []
             for x in images[:n].split(8):
                 wait_while_paused()
-                x = (x.to(device).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+                x = x.to(device).float() / 127.5 - 1
                 with torch.autocast(device, torch.bfloat16, enabled=False):
                     out.append(model.encode(x).float().cpu())
             return torch.cat(out)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import scenes
+from attention import attend
 
 WIDTH = 64
 LAYERS = 3
@@ -86,7 +87,7 @@ class _HfLayer(nn.Module):
 
     def forward(self, x):
         a, h = self.self_attn, self.layer_norm1(x)
-        y = F.scaled_dot_product_attention(a.q_proj(h)[:, None], a.k_proj(h)[:, None], a.v_proj(h)[:, None], is_causal=True)[:, 0]
+        y = attend(a.q_proj(h)[:, None], a.k_proj(h)[:, None], a.v_proj(h)[:, None], causal=True)[:, 0]
         x = x + a.out_proj(y)
         h = self.mlp.fc1(self.layer_norm2(x))
         return x + self.mlp.fc2(h * torch.sigmoid(1.702 * h))
@@ -127,7 +128,7 @@ class _OpenLayer(nn.Module):
     def forward(self, x):
         a = self.attn
         q, k, v = F.linear(self.ln_1(x), a.in_proj_weight, a.in_proj_bias)[:, None].chunk(3, -1)
-        x = x + a.out_proj(F.scaled_dot_product_attention(q, k, v, is_causal=True)[:, 0])
+        x = x + a.out_proj(attend(q, k, v, causal=True)[:, 0])
         return x + self.mlp.c_proj(F.gelu(self.mlp.c_fc(self.ln_2(x))))
 
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import scenes
-from background import save_atomically, wait_while_paused
+from background import save_atomically, stop_on_signal, stopping, wait_while_paused
 from prepare import words_of
 from text import TextEncoders, Words
 from unet import UNet, schedule, sinusoid
@@ -28,6 +28,7 @@ DROP_ZERO = 0.08  # share of captions replaced by zeros: what an empty negative 
 DROP_EMPTY = 0.03  # share replaced by the encoding of ""
 NOISE_WORDS = 0.1  # share of captions that get a few unknown words
 MIN_SNR = 5.0
+TIME_TILT = {128: 0.0, 256: 0.4, 512: 0.8}  # density of training times at each size: t ** tilt
 
 
 class Model(nn.Module):
@@ -151,7 +152,6 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(a.seed)
     model = Model(len(words.tokens)).to(device)
-    model.unet.to(memory_format=torch.channels_last)
     ema = {k: v.detach().clone().float() for k, v in model.state_dict().items()}
     opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.99), weight_decay=1e-2)
     file, step, log = a.state / "model.pt", 0, {"samples": {}, "minutes": 0.0}
@@ -172,7 +172,8 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
     def save() -> None:
         save_atomically({"model": model.state_dict(), "opt": opt.state_dict(), "ema": ema, "step": step, "log": log}, file)
 
-    while time.time() - start < a.minutes * 60 and (a.steps is None or step < a.steps):
+    stop_on_signal()
+    while not stopping() and time.time() - start < a.minutes * 60 and (a.steps is None or step < a.steps):
         slept = wait_while_paused()
         paused, start, tick, saved_at = paused + slept, start + slept, tick + slept, saved_at + slept
         rng = np.random.default_rng((a.seed, step))
@@ -186,8 +187,9 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
         empty[0] = 2
         ids[(drop > DROP_ZERO) & (drop < DROP_ZERO + DROP_EMPTY)] = empty
         keep = (drop >= DROP_ZERO).float().to(device)[:, None]
-        # one t per stratum of the batch: less noise in the loss
-        t = ((torch.arange(b) + torch.rand(b, generator=g)) / b * 1000).long().clamp(0, 999)[torch.randperm(b, generator=g)]
+        # one t per stratum of the batch: less noise in the loss; large pictures are laid out at the noisiest steps, so they see more of those
+        u = (torch.arange(b) + torch.rand(b, generator=g)) / b
+        t = (u ** (1 / (1 + TIME_TILT[nominal])) * 1000).long().clamp(0, 999)[torch.randperm(b, generator=g)]
         noise = torch.randn(x0.shape, generator=g)
         x0, ids, t, noise = x0.to(device), ids.to(device), t.to(device), noise.to(device)
         at = ac[t][:, None, None, None]
@@ -203,7 +205,7 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
         with torch.autocast(device, torch.bfloat16):
             context, pooled = model.text(ids)
             y = torch.cat([pooled * keep, size_embedding(size)], 1)
-            pred = model.unet(xt.contiguous(memory_format=torch.channels_last), t, context * keep[:, :, None], y).float()
+            pred = model.unet(xt, t, context * keep[:, :, None], y).float()
         snr = at / (1 - at)
         err = (pred - noise).pow(2).mean((1, 2, 3))
         loss = (err * (torch.minimum(snr, torch.tensor(MIN_SNR)) / snr).flatten()).mean()

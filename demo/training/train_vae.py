@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 import scenes
 from autoencoder import Autoencoder
-from background import save_atomically, wait_while_paused
+from background import save_atomically, stop_on_signal, stopping, wait_while_paused
 
 SIZES = ((128, 900), (256, 500), (512, 220))  # pictures rendered per size for the pool the crops come from
 
@@ -68,7 +68,7 @@ def main() -> None:
     torch.manual_seed(a.seed)
     a.state.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = Autoencoder(finest=a.finest).to(device).to(memory_format=torch.channels_last)
+    model = Autoencoder(finest=a.finest).to(device)
     opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=1e-4)
     file, step, spent = a.state / "vae.pt", 0, 0.0
     if file.exists():
@@ -82,11 +82,12 @@ def main() -> None:
     pools = pool(a.state, a.seed)
     start = last = time.time()
     mean_loss = None
-    while step < a.steps and time.time() - start < a.minutes * 60:
+    stop_on_signal()
+    while not stopping() and step < a.steps and time.time() - start < a.minutes * 60:
         slept = wait_while_paused()
         start, last = start + slept, last + slept
         rng = np.random.default_rng((a.seed, step))
-        x = batch(pools, rng, a.batch, a.crop).to(device).contiguous(memory_format=torch.channels_last)
+        x = batch(pools, rng, a.batch, a.crop).to(device)
         lr = a.lr * min(1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / a.steps) * 0.96)
         for g in opt.param_groups:
             g["lr"] = lr

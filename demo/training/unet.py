@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from attention import attend
+
 HEAD = 64
 FILE_EPS = 1e-5
 OUT_EPS = 10.0
@@ -60,7 +62,7 @@ class CrossAttention(nn.Module):
         ctx = x if ctx is None else ctx
         b, n, c = x.shape
         q, k, v = (m(y).view(b, -1, c // HEAD, HEAD).transpose(1, 2) for m, y in ((self.to_q, x), (self.to_k, ctx), (self.to_v, ctx)))
-        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, c))
+        return self.to_out(attend(q, k, v).transpose(1, 2).reshape(b, n, c))
 
 
 class GEGLU(nn.Module):
