@@ -10,6 +10,7 @@ import { unetFeeds } from '../../benchmarks/subject.ts';
 import { median, mergeMeasured, timeInTurns } from '../../benchmarks/timing.ts';
 import { detectCheckpoint } from '../../networks/checkpoint/detect.ts';
 import { readHeader } from '../../networks/checkpoint/safetensors.ts';
+import { Graph } from '../../networks/onnx/graph.ts';
 import { writeUnet } from '../../networks/unet.ts';
 import { fixtureCheckpoint } from '../networks/fixture.ts';
 
@@ -95,28 +96,36 @@ describe('operations', () => {
       expect((2 * (extrapolated?.[kind] as number)) / run[kind]).toBeCloseTo(1, 9);
   });
 
-  it('of one convolution are two per multiply-add', async () => {
-    const file = await readHeader(fixtureCheckpoint('sd15'));
-    const config = detectCheckpoint(file).unet;
-    const weights = { location: path.basename(file.path), tensors: file.tensors };
-    const graph = writeUnet(weights, config);
-    const { nodes } = graph.model;
-    const first = nodes.findIndex(({ op }) => op === 'Conv');
-    const output = nodes[first]?.outputs[0] as string;
-    graph.model.outputs = [{ name: output, type: 'f32', shape: ['b', 'c', 'h', 'w'] }];
-    graph.model.nodes = nodes.slice(0, first + 1);
-    graph.loraPorts.length = 0;
-    const used = new Set(graph.model.nodes.flatMap(({ inputs }) => inputs));
-    graph.model.inputs = graph.model.inputs.filter(({ name }) => used.has(name));
-    const { sample } = unetFeeds(config, { batch: 1, height: 8, width: 16 });
-    const flops = await countRun(
-      graph,
-      file.path,
-      { sample: sample as NonNullable<typeof sample> },
-      output,
-    );
-    const multiplyAdds = 8 * 16 * config.modelChannels * config.inChannels * 9;
-    expect(flops).toEqual({ conv: 2 * multiplyAdds, gemm: 0, attention: 0 });
+  it('are two per multiply-add of each kind of node', async () => {
+    const g = new Graph({ location: '', tensors: new Map() }, '');
+    const x = g.input('x', 'f32', [1, 4, 8, 16]);
+    const ones = (...shape: number[]) =>
+      g.floats(new Array(shape.reduce((a, b) => a * b, 1)).fill(1), shape);
+    const conv = g.op('Conv', [x, ones(6, 4, 3, 3)], {
+      kernel_shape: [3, 3],
+      strides: [2, 2],
+      pads: [1, 1, 1, 1],
+    });
+    const rows = g.op('Reshape', [conv, g.ints([6, 4 * 8])]);
+    const tokens = g.op('MatMul', [
+      g.op('Gemm', [rows, ones(10, 32)], { transB: 1 }),
+      ones(10, 64),
+    ]);
+    const [query, source] = [
+      g.op('Reshape', [tokens, g.ints([1, 6, 64])]),
+      g.op('Reshape', [tokens, g.ints([2, 3, 64])]),
+    ];
+    const key = g.op('Slice', [source, g.ints([0]), g.ints([1]), g.ints([0])]);
+    const mixed = g.op('com.microsoft:MultiHeadAttention', [query, key, key], { num_heads: 2 });
+    g.output('y', mixed, 'f32', [1, 6, 64]);
+    const data = new Float32Array(4 * 8 * 16);
+    const feeds = { x: { type: 'float32' as const, data, shape: [1, 4, 8, 16] } };
+    expect(await countRun(g, process.execPath, feeds, 'y')).toEqual({
+      conv: 2 * (6 * 4 * 8) * (4 * 3 * 3),
+      gemm: 2 * 6 * 32 * 10 + 2 * 6 * 10 * 64,
+      // Scores and mix: two products of [6, 64] with [3, 64].
+      attention: 2 * (2 * 6 * 3 * 64),
+    });
   });
 });
 
