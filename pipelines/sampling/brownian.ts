@@ -64,7 +64,7 @@ export class BrownianTree {
       this.#path.push(node);
     }
     if (t === node.start) return node.base;
-    return node.base.map((value, i) => value + node.increment[i]!);
+    return addScaled(node.base.slice(), 1, node.increment);
   }
 
   /** The half of a node that holds time t. */
@@ -75,12 +75,12 @@ export class BrownianTree {
     // Brownian bridge: the middle given both ends.
     const left = this.#draw([key, depth], Math.sqrt(((middle - start) * (end - middle)) / span));
     const share = (middle - start) / span;
-    for (let i = 0; i < left.length; i++) left[i] = left[i]! + share * increment[i]!;
+    addScaled(left, share, increment);
     if (t <= middle) {
       return { key: 2 * key, depth: depth + 1, start, end: middle, base, increment: left };
     }
-    const right = increment.map((value, i) => value - left[i]!);
-    for (let i = 0; i < left.length; i++) left[i] = left[i]! + base[i]!;
+    const right = addScaled(increment.slice(), -1, left);
+    addScaled(left, 1, base);
     return { key: 2 * key + 1, depth: depth + 1, start: middle, end, base: left, increment: right };
   }
 
@@ -88,8 +88,16 @@ export class BrownianTree {
   #draw(spawnKey: readonly number[], scale: number): Float64Array {
     const seed = generateSeedState(this.#seed, spawnKey, POOL_SIZE, 1)[0]!;
     const normal = createGenerator(this.#source, seed).normal(this.#size);
-    return Float64Array.from(normal, (value) => value * scale);
+    const drawn = new Float64Array(this.#size);
+    for (let i = 0; i < drawn.length; i++) drawn[i] = normal[i]! * scale;
+    return drawn;
   }
+}
+
+/** Adds a multiple of a vector to another, in place. */
+function addScaled(target: Float64Array, factor: number, vector: Float64Array): Float64Array {
+  for (let i = 0; i < target.length; i++) target[i] = target[i]! + factor * vector[i]!;
+  return target;
 }
 
 /** Rounds to six decimals as Python's `round` does: exactly, halves to even. */

@@ -10,15 +10,16 @@ const TO_ANGLE = Math.fround(2.3283064e-10 * 6.2831855);
 
 const WORD = 2 ** 32;
 
-/** High 32 bits of the product of two unsigned 32-bit numbers. */
-function multiplyHigh(a: number, b: number): number {
-  const aLow = a & 0xffff;
-  const aHigh = a >>> 16;
+/**
+ * High 32 bits of the product of two unsigned 32-bit numbers, the first given in halves. Partial
+ * products and their carries fit 32 bits, so all of it stays in integer registers.
+ */
+function multiplyHigh(high: number, low: number, b: number): number {
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
-  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
-  const other = aLow * bHigh + (middle & 0xffff);
-  return (aHigh * bHigh + (middle >>> 16) + (other >>> 16)) | 0;
+  const middle = (Math.imul(high, bLow) + (Math.imul(low, bLow) >>> 16)) | 0;
+  const other = (Math.imul(low, bHigh) + (middle & 0xffff)) | 0;
+  return (Math.imul(high, bHigh) + (middle >>> 16) + (other >>> 16)) | 0;
 }
 
 /**
@@ -55,9 +56,9 @@ export class PhiloxGenerator {
       let k0 = this.#key0;
       let k1 = this.#key1;
       for (let round = 0; round < ROUNDS; round++) {
-        const high0 = multiplyHigh(M0, c0);
+        const high0 = multiplyHigh(M0 >>> 16, M0 & 0xffff, c0);
         const low0 = Math.imul(M0, c0);
-        const high1 = multiplyHigh(M1, c2);
+        const high1 = multiplyHigh(M1 >>> 16, M1 & 0xffff, c2);
         const low1 = Math.imul(M1, c2);
         c0 = high1 ^ c1 ^ k0;
         c1 = low1;

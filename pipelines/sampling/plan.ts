@@ -40,7 +40,10 @@ export interface StepPlan {
   noiseTimestep: number | null;
   /** Steps the web UI's progress announces. */
   announcedSteps: number;
-  /** Passes of the sampler's loop; null where the sampler decides (DPM adaptive). */
+  /**
+   * Passes of the sampler's loop; null where the sampler decides (DPM adaptive). Restart runs fewer
+   * where a picture's noise starts below its loop, which only the schedule can tell.
+   */
   stepsExecuted: number | null;
   /** Model calls; null where the sampler decides. */
   modelCalls: number | null;
@@ -90,7 +93,8 @@ function planSigmas(
   startStep: number | null,
 ): FamilyPlan {
   const sliceStart = startStep === null ? 0 : Math.max(scheduleSteps - startStep - 1, 0);
-  const built = scheduleSteps === 0 ? 0 : countSchedule(entry, input, scheduleSteps) - sliceStart;
+  const all = scheduleSteps === 0 ? 0 : countSchedule(entry, input, scheduleSteps);
+  const built = Math.max(all - sliceStart, 0);
   // From noise alone DPM fast looks at the steps asked for, not at the schedule.
   const n = entry.calls === 'exact' && startStep === null ? input.steps : built;
   const isRebuilt = entry.name === 'Restart' && n >= RESTART_STEPS;

@@ -120,7 +120,7 @@ export async function sample(request: SampleRequest): Promise<SampleResult> {
   const run = entry.family === 'timestep' ? startTimesteps : startSigmas;
   const { x, levels, denoiser, brownian } = run(request, entry, plan, network);
 
-  let reached = init ? init.latent.data : x;
+  let reached = init ? init.latent.data.slice() : x;
   let stepsExecuted = 0;
   const context = createContext(request, entry, levels, {
     brownian,
@@ -167,7 +167,8 @@ function startSigmas(
     ? thinModelSigmas(request.modelSigmas, entry.gridStride)
     : request.modelSigmas;
   const schedule = buildSigmas(entry, request.scheduler, plan.scheduleSteps, modelSigmas, options);
-  const levels = schedule.subarray(plan.sliceStart);
+  // A schedule may be shorter than planned for (DDIM on LCM's grid); then only its end is left.
+  const levels = schedule.subarray(Math.min(plan.sliceStart, schedule.length - 1));
   const sigma = levels[0]!;
   const first = noise.next();
   const x = init

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   findSampler,
@@ -171,6 +172,30 @@ describe('resolveSampler', () => {
       expect(resolveSampler(name)).toBeNull();
     },
   );
+
+  test('every sampler takes every scheduler as an ending, in any spelling', () => {
+    const sampler = fc.constantFrom(...SAMPLERS);
+    const scheduler = fc.constantFrom(...SCHEDULERS.slice(1));
+    fc.assert(
+      fc.property(sampler, scheduler, fc.boolean(), fc.boolean(), (entry, ending, low, named) => {
+        const text = `${entry.name} ${named ? ending.name : ending.label}`;
+        expect(resolveSampler(low ? text.toLowerCase() : text)).toEqual({
+          sampler: entry.name,
+          scheduler: entry.options.scheduler === ending.name ? 'Automatic' : ending.label,
+        });
+      }),
+    );
+  });
+
+  test('any text is a sampler of the list or none', () => {
+    const known = new Set(SAMPLERS.map(({ name }) => name));
+    fc.assert(
+      fc.property(fc.string(), fc.option(fc.string()), (name, scheduler) => {
+        const found = resolveSampler(name, scheduler);
+        expect(found === null || known.has(found.sampler)).toBe(true);
+      }),
+    );
+  });
 
   test('an unknown scheduler can be told from Automatic', () => {
     expect(findScheduler('no such scheduler')).toBeNull();

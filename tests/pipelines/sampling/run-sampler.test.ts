@@ -3,6 +3,7 @@ import { findSampler, SAMPLERS } from '../../../pipelines/samplers/catalogue.ts'
 import { createModelSigmas } from '../../../pipelines/sampling/model-sigmas.ts';
 import { type Network, type NetworkCall, UNCOND } from '../../../pipelines/sampling/network.ts';
 import { createNoise } from '../../../pipelines/sampling/noise.ts';
+import { planSteps } from '../../../pipelines/sampling/plan.ts';
 import { type SampleRequest, sample } from '../../../pipelines/sampling/run-sampler.ts';
 import { buildSigmas } from '../../../pipelines/sampling/sigmas.ts';
 import { dummyNetwork } from './dummy-network.ts';
@@ -170,15 +171,16 @@ describe('start', () => {
     );
   });
 
-  test('strength 0 with exact steps gives the picture back', async () => {
-    const { network, calls } = recordCalls();
-    for (const sampler of ['Euler', 'DDIM']) {
+  test.each(SAMPLERS.map(({ name }) => name))(
+    '%s gives the picture back at strength 0 with exact steps',
+    async (sampler) => {
+      const { network, calls } = recordCalls();
       const still = { ...init, denoisingStrength: 0, exactSteps: true };
-      const { latent } = await sample(request({ network, sampler, init: still }));
+      const { latent, stepsExecuted } = await sample(request({ network, sampler, init: still }));
       expectClose(latent.data, init.latent.data, 1e-7);
-    }
-    expect(calls).toHaveLength(0);
-  });
+      expect([calls.length, stepsExecuted]).toEqual([0, 0]);
+    },
+  );
 });
 
 describe('mask', () => {
@@ -286,6 +288,43 @@ describe('batches and options', () => {
     expect(await run(0)).toEqual(await run(1e9));
     expect(await run(0)).not.toEqual(await run(1));
   });
+});
+
+describe('plan', () => {
+  const latent = { data: new Float32Array(SIZE), shape: SHAPE };
+  const planned = SAMPLERS.filter(({ calls }) => calls !== 'adaptive').map(({ name }) => name);
+
+  test.each(planned)('%s runs what is planned', async (sampler) => {
+    for (const steps of [1, 2, 3, 7, 21]) {
+      for (const denoisingStrength of [null, 0, 0.1, 0.45, 1]) {
+        // Noise this low leaves nothing to restart to; see below.
+        if (sampler === 'Restart' && denoisingStrength === 0.1) continue;
+        for (const exactSteps of [false, true]) {
+          for (const scheduler of ['Karras', 'DDIM', 'KL Optimal']) {
+            const plan = planSteps({ sampler, scheduler, steps, denoisingStrength, exactSteps });
+            const init =
+              denoisingStrength === null ? undefined : { latent, denoisingStrength, exactSteps };
+            const result = await sample(request({ sampler, scheduler, steps, init }));
+            expect([plan, result.modelCalls, result.stepsExecuted]).toEqual([
+              plan,
+              plan.modelCalls,
+              plan.stepsExecuted,
+            ]);
+            expect(result.latent.data.every(Number.isFinite)).toBe(true);
+          }
+        }
+      }
+    }
+  });
+});
+
+test('Restart leaves its loop out where the noise starts below it', async () => {
+  const latent = { data: new Float32Array(SIZE), shape: SHAPE };
+  const init = { latent, denoisingStrength: 0.1, exactSteps: true };
+  const { stepsExecuted } = await sample(
+    request({ sampler: 'Restart', scheduler: 'Karras', steps: 21, init }),
+  );
+  expect(stepsExecuted).toBe(21 - 9);
 });
 
 describe('interruption', () => {
