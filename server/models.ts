@@ -30,6 +30,8 @@ export class Models {
   #checkpoints: CheckpointCatalogue = { entries: [], ids: new Map(), skipped: [] };
   #vaes: VaeCatalogue = { entries: [], names: new Map(), skipped: [] };
   #usesDemo = false;
+  #refreshing: Promise<void> | null = null;
+  #scanning: Promise<void> = Promise.resolve();
 
   private constructor(settings: ModelSettings, log: Logger, hashes: HashCache) {
     this.#settings = settings;
@@ -62,8 +64,15 @@ export class Models {
     return this.#vaes.entries;
   }
 
-  /** Looks through the folders again. */
-  async refresh(): Promise<void> {
+  /** Looks through the folders again; who asks while that goes on shares the answer. */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
+  }
+
+  async #refresh(): Promise<void> {
     await this.#scan();
     for (const { name, reason } of [...this.#checkpoints.skipped, ...this.#vaes.skipped]) {
       this.#log.warn({ file: name, reason }, 'model file left out');
@@ -115,7 +124,13 @@ export class Models {
     };
   }
 
-  async #scan(): Promise<void> {
+  /** Lists the folders after any listing that goes on, so that the newest one counts. */
+  #scan(): Promise<void> {
+    this.#scanning = this.#scanning.catch(() => {}).then(() => this.#list());
+    return this.#scanning;
+  }
+
+  async #list(): Promise<void> {
     const { checkpointDirs, vaeDirs, demoDir } = this.#settings;
     let found = await scanCheckpoints(checkpointDirs, this.#hashes);
     this.#usesDemo = found.entries.length === 0;
@@ -137,9 +152,9 @@ export class Models {
 
   /** Computes one hash, once; then lists again, because titles and ids carry it. */
   #hash(entry: CheckpointEntry): Promise<void> {
-    if (this.#hashes.get(entry) !== null) return Promise.resolve();
     const known = this.#hashing.get(entry.path);
     if (known !== undefined) return known;
+    if (this.#hashes.get(entry) !== null) return Promise.resolve();
     const alone = { entries: [entry], ids: new Map(), skipped: [] };
     const work = hashCheckpoints(alone, this.#hashes, undefined, this.#closed.signal)
       .then(() => (this.#hashes.get(entry) === null ? undefined : this.#scan()))

@@ -39,10 +39,18 @@ export class PendingCalls {
     );
   }
 
-  /** Begins a call: its id, and what will be answered. */
-  open<T extends EngineCall['type']>(type: T): { id: number; answer: Promise<EngineAnswers[T]> } {
+  /**
+   * Begins a call: its id, and what will be answered.
+   *
+   * @param work  how much longer than usual its first step may take; 1 or more
+   */
+  open<T extends EngineCall['type']>(
+    type: T,
+    work: number,
+  ): { id: number; answer: Promise<EngineAnswers[T]> } {
     const id = this.#nextId++;
-    const watchdog = type === 'memory' ? null : createWatchdog(this.#limits, this.#onHang);
+    const limits = { ...this.#limits, loadMs: this.#limits.loadMs * work };
+    const watchdog = type === 'memory' ? null : createWatchdog(limits, this.#onHang);
     const answer = new Promise<EngineAnswers[T]>((resolve, reject) => {
       this.#pending.set(id, {
         type,

@@ -27,6 +27,9 @@ const MEMORY_ANSWER_MS = 250;
 /** How long the process may take until it is ready, ms; no model is loaded in this time. */
 const START_MS = 60_000;
 
+/** Pixels whose first step surely ends within the watchdog's `loadMs`. */
+const WORK_UNIT_PIXELS = 1_024 * 1_024;
+
 /** `waiting` is the time before the next start; `failed` is a crash loop. */
 export type EngineState = 'stopped' | 'starting' | 'ready' | 'waiting' | 'failed';
 
@@ -280,7 +283,7 @@ export class Supervisor {
     if (call.type !== 'memory' && this.#calls.isBusy) {
       throw new EngineError('ENGINE_BUSY', 'The engine already works on another request.');
     }
-    const opened = this.#calls.open<C['type']>(call.type);
+    const opened = this.#calls.open<C['type']>(call.type, measureWork(call));
     this.#child?.send({ ...call, id: opened.id });
     return opened;
   }
@@ -324,4 +327,11 @@ export class Supervisor {
   #log(level: LogLevel, message: string, fields: Record<string, unknown>): void {
     this.#options.log?.(level, message, fields);
   }
+}
+
+/** Pixels of a batch in units of one 1024 x 1024 picture, 1 for less and for what is no job. */
+function measureWork(call: EngineCall): number {
+  if (call.type !== 'run') return 1;
+  const { width, height, batchSize } = call.job;
+  return Math.max(1, (width * height * batchSize) / WORK_UNIT_PIXELS);
 }

@@ -1,7 +1,10 @@
 /** Notices an engine that hangs: stopped, deadlocked, or inside a step that never ends. */
 
 export interface WatchdogLimits {
-  /** Until the first two signs of life: a 7 GB checkpoint on a slow disk loads within this, ms. */
+  /**
+   * Until the first step has ended, ms, for up to one 1024 x 1024 picture: a 7 GB checkpoint on a
+   * slow disk loads within this. Larger jobs get as much more as they have pixels.
+   */
   loadMs: number;
   /** No step is cut short before this, ms; also covers decode after the last step. */
   minMs: number;

@@ -1,6 +1,6 @@
 /** Starts the server as a process of its own, with a folder that holds one checkpoint. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -102,12 +102,15 @@ export function enginePid(server: ServerProcess): number {
   return Number([...lines].at(-1)?.[1] ?? 0);
 }
 
-/** Whether a process is there and not only its exit code. */
+/** Whether a process runs; one that only waits to be collected by its new parent does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
+    const state = /\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.[1];
+    return state !== 'Z' && state !== 'X';
+  } catch (error) {
+    // Systems without /proc: the signal was taken, so it is there.
+    const isElsewhere = process.platform !== 'linux';
+    return isElsewhere && !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
   }
 }

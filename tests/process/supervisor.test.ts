@@ -267,6 +267,16 @@ describe('an engine that hangs', () => {
     expect((await rejected).code).toBe('ENGINE_HUNG');
   });
 
+  it('has more time for the first step of a larger picture', async () => {
+    start({ watchdog: { loadMs: 400, minMs: 20_000, stepFactor: 5 } });
+    await untilState('ready');
+    const small = createJob({ prompt: 'block:1000', steps: 2 });
+    expect((await failure(supervisor.run(small, 'a'))).code).toBe('ENGINE_HUNG');
+    await untilState('ready');
+    const large = createJob({ prompt: 'block:1000', steps: 2, width: 4_096, height: 4_096 });
+    expect((await supervisor.run(large, 'b')).stepsExecuted).toBe(2);
+  });
+
   it('may take longer than the shortest limit when its steps are slow', async () => {
     start({ watchdog: { loadMs: START_MS, minMs: 20, stepFactor: 5 } });
     const result = await supervisor.run(createJob({ prompt: 'delay:100', steps: 4 }), 'a');
