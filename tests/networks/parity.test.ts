@@ -58,8 +58,8 @@ describe.each(KINDS)('networks of tiny %s', (kind) => {
   });
 
   describe.each([false, true])('the UNet, half-precision weights kept: %s', (keepsHalf) => {
-    const f32 = (name: string, file: RecordedFile = kind) => {
-      const { data, shape } = fixtureTensor(file, name);
+    const f32 = (name: string) => {
+      const { data, shape } = fixtureTensor(kind, name);
       return { type: 'float32' as const, data, shape };
     };
 
@@ -78,8 +78,7 @@ describe.each(KINDS)('networks of tiny %s', (kind) => {
           data: new Float32Array(2).fill(timestep),
           shape: [2],
         },
-        // The inpainting file was recorded with the conditioning of sd15's.
-        context: names.has('unet.context') ? f32('unet.context') : f32('unet.context', 'sd15'),
+        context: f32('unet.context'),
         ...(names.has('unet.label') ? { y: f32('unet.label') } : {}),
       };
       const { data, shape } = fixtureTensor(kind, output);
