@@ -82,8 +82,11 @@ async function scanFolder(
     if (seen.has(filename)) continue;
     seen.add(filename);
     let stats: Stats;
+    let target: string;
     try {
       stats = await stat(filename);
+      // Here, too: the file may be gone by now.
+      target = await realpath(filename);
     } catch (error) {
       if (matches(name)) scan.skipped.push({ name, reason: reasonOf(error) });
       continue;
@@ -93,7 +96,7 @@ async function scanFolder(
       await scanFolder(root, name, [...parents, real], matches, scan, seen);
     } else if (stats.isFile() && matches(name)) {
       const { size: bytes, mtimeMs } = stats;
-      scan.files.push({ name, filename, path: await realpath(filename), bytes, mtimeMs });
+      scan.files.push({ name, filename, path: target, bytes, mtimeMs });
     }
   }
 }
