@@ -146,12 +146,14 @@ export async function sampleBatch(
       samplingSteps: announcedSteps,
     });
   report(0);
+  // Loading is no part of a step's time.
+  await model.unet(job.tiling);
   const begin = performance.now();
   const result = await sample({
     sampler: job.sampler,
     scheduler: job.scheduler,
     steps: job.steps,
-    options: { ...options, eta: job.eta },
+    options: { ...options, eta: job.eta, isXl: model.config.sizeEmbedding !== null },
     guidance: {
       cfgScale: job.cfgScale,
       weights: seeds.map(() => network.weights),
