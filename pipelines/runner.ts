@@ -8,7 +8,10 @@ export function createRunner(settings: EngineSettings): Runner {
   let model: Model | null = null;
 
   async function use(checkpoint: ModelFile, vae: ModelFile | null): Promise<Model> {
-    if (model?.matches(checkpoint, vae)) return model;
+    if (model?.matches(checkpoint)) {
+      await model.useVae(vae);
+      return model;
+    }
     await unload();
     model = await Model.open(checkpoint, vae, settings);
     return model;

@@ -7,7 +7,7 @@ import type {
   TextEncoderConfig,
   VaeConfig,
 } from '../../networks/checkpoint/config.ts';
-import { detectCheckpoint, detectVae } from '../../networks/checkpoint/detect.ts';
+import { detectCheckpoint } from '../../networks/checkpoint/detect.ts';
 import {
   isUnchanged,
   readHeader,
@@ -18,10 +18,10 @@ import { createNetwork, type Network } from '../../networks/session.ts';
 import { writeTextEncoder } from '../../networks/text-encoder.ts';
 import { writeUnet } from '../../networks/unet.ts';
 import { writeVaeDecoder, writeVaeEncoder } from '../../networks/vae.ts';
-import { PipelineError } from '../errors.ts';
 import type { EngineSettings, ModelFile } from '../job.ts';
 import { createModelSigmas, type ModelSigmas } from '../sampling/model-sigmas.ts';
 import { refuseChanged, refuseOverwritten } from './file-guard.ts';
+import { type FoundVae, findVae } from './find-vae.ts';
 import { probePrediction } from './probe-prediction.ts';
 
 /** What a model is made of and where. */
@@ -29,8 +29,6 @@ interface Parts {
   checkpoint: ModelFile;
   file: SafetensorsFile;
   config: ModelConfig;
-  vaeFile: SafetensorsFile;
-  vae: VaeConfig;
 }
 
 type Kind = 'text' | 'unet' | 'decoder' | 'encoder';
@@ -38,22 +36,22 @@ type Kind = 'text' | 'unet' | 'decoder' | 'encoder';
 export class Model {
   readonly checkpoint: ModelFile;
   readonly config: ModelConfig;
-  readonly vae: VaeConfig;
   readonly sigmas: ModelSigmas;
   /** LoRA files read for this model. */
   readonly loras = new LoraStore();
   readonly #parts: Parts;
   readonly #settings: EngineSettings;
   readonly #networks = new Map<string, { kind: Kind; network: Network }>();
+  #vae: FoundVae;
   #prediction: 'eps' | 'v' | null;
   #layers: ModelLayers | null = null;
 
-  private constructor(parts: Parts, settings: EngineSettings) {
+  private constructor(parts: Parts, vae: FoundVae, settings: EngineSettings) {
     this.checkpoint = parts.checkpoint;
     this.config = parts.config;
-    this.vae = parts.vae;
     this.sigmas = createModelSigmas({ zeroTerminalSnr: parts.config.zeroTerminalSnr });
     this.#parts = parts;
+    this.#vae = vae;
     this.#settings = settings;
     this.#prediction = parts.config.predictionUncertain ? null : parts.config.prediction;
   }
@@ -70,33 +68,32 @@ export class Model {
   ): Promise<Model> {
     const file = await readHeader(checkpoint.path);
     const config = detectCheckpoint(file);
-    const vaeFile = vae ? await readHeader(vae.path) : file;
-    const vaeConfig = vae ? detectVae(vaeFile, config.family) : config.vae;
-    if (!vaeConfig) {
-      throw new PipelineError(
-        'VAE_MISSING',
-        `${checkpoint.path} has no VAE of its own: put one into models/VAE and choose it with the option sd_vae.`,
-      );
-    }
-    if (vaeConfig.zChannels !== config.unet.outChannels) {
-      throw new PipelineError(
-        'VAE_MISMATCH',
-        `Expected a VAE with ${config.unet.outChannels} latent channels for ${checkpoint.name} but ${vaeFile.path} has ${vaeConfig.zChannels}.`,
-      );
-    }
-    return new Model({ checkpoint, file, config, vaeFile, vae: vaeConfig }, settings);
+    const found = await findVae(checkpoint, file, config, vae);
+    return new Model({ checkpoint, file, config }, found, settings);
   }
 
-  /** Whether these are the files of this model and they are as they were when it was opened. */
-  matches(checkpoint: ModelFile, vae: ModelFile | null): boolean {
-    const { file, vaeFile } = this.#parts;
-    const vaePath = vae?.path ?? checkpoint.path;
-    return (
-      this.checkpoint.path === checkpoint.path &&
-      (vaeFile === file ? vae === null : vaeFile.path === vaePath) &&
-      isUnchanged(file) &&
-      isUnchanged(vaeFile)
-    );
+  /** The VAE in use. */
+  get vae(): VaeConfig {
+    return this.#vae.config;
+  }
+
+  /** Whether this is the checkpoint of this model and it is as it was when it was opened. */
+  matches(checkpoint: ModelFile): boolean {
+    return this.checkpoint.path === checkpoint.path && isUnchanged(this.#parts.file);
+  }
+
+  /**
+   * Changes to another VAE, or reads the same one again if its file changed; the UNet stays.
+   *
+   * @param vae  the separate file; null for the checkpoint's own
+   * @throws as `open`; the model then keeps the VAE that it had
+   */
+  async useVae(vae: ModelFile | null): Promise<void> {
+    const { checkpoint, file, config } = this.#parts;
+    const current = this.#vae.file;
+    if (current.path === (vae?.path ?? file.path) && isUnchanged(current)) return;
+    this.#vae = await findVae(checkpoint, file, config, vae);
+    await this.#releaseWhere((kind) => kind === 'decoder' || kind === 'encoder');
   }
 
   /**
@@ -106,7 +103,7 @@ export class Model {
    */
   refuseOverwritten(): void {
     refuseOverwritten(this.#parts.file);
-    refuseOverwritten(this.#parts.vaeFile);
+    refuseOverwritten(this.#vae.file);
   }
 
   /** The layers that LoRAs can change. */
@@ -138,13 +135,13 @@ export class Model {
   }
 
   async decoder(circular: boolean): Promise<Network> {
-    return this.#use('decoder', `decoder ${circular}`, this.#parts.vaeFile, false, (weights) =>
+    return this.#use('decoder', `decoder ${circular}`, this.#vae.file, false, (weights) =>
       writeVaeDecoder(weights, this.vae, { circular }),
     );
   }
 
   async encoder(circular: boolean): Promise<Network> {
-    return this.#use('encoder', `encoder ${circular}`, this.#parts.vaeFile, false, (weights) =>
+    return this.#use('encoder', `encoder ${circular}`, this.#vae.file, false, (weights) =>
       writeVaeEncoder(weights, this.vae, { circular }),
     );
   }
@@ -180,19 +177,24 @@ export class Model {
   /** Gives back what the memory mode does not keep beside a network of this kind. */
   async #makeRoom(kind: Kind, key: string): Promise<void> {
     const keepsOthers = this.#settings.memoryMode === 'normal';
-    for (const [other, { kind: otherKind, network }] of this.#networks) {
+    await this.#releaseWhere((otherKind, other) => {
       // The same network in its other (tiling) form is never kept beside this one.
       const isSibling = otherKind === kind && kind !== 'text';
-      if (other === key || (keepsOthers && !isSibling)) continue;
-      if (otherKind === 'text' && kind === 'text') continue;
-      this.#networks.delete(other);
-      await network.release();
-    }
+      if (other === key || (keepsOthers && !isSibling)) return false;
+      return otherKind !== 'text' || kind !== 'text';
+    });
   }
 
+  /** Gives back every network. */
   async release(): Promise<void> {
-    const all = [...this.#networks.values()];
-    this.#networks.clear();
-    for (const { network } of all) await network.release();
+    await this.#releaseWhere(() => true);
+  }
+
+  async #releaseWhere(isUnwanted: (kind: Kind, key: string) => boolean): Promise<void> {
+    for (const [key, { kind, network }] of [...this.#networks]) {
+      if (!isUnwanted(kind, key)) continue;
+      this.#networks.delete(key);
+      await network.release();
+    }
   }
 }

@@ -62,9 +62,13 @@ describe('a runner', () => {
     expect(alive.size).toBe(0);
   });
 
-  it('releases all networks when another checkpoint is asked for, also one that is broken', async () => {
+  it('releases the decoder for another VAE, and all networks for another checkpoint, also a broken one', async () => {
     const runner = createRunner(SETTINGS);
     await runner.run(job(), recordHooks());
+    const before = [...alive];
+    expect(before).toHaveLength(3);
+    await runner.run({ ...job(), vae: toFile(fixtureCheckpoint('sdxl'), 'xl') }, recordHooks());
+    expect(before.filter((network) => alive.has(network))).toHaveLength(2);
     expect(alive.size).toBe(3);
     const missing = { ...job(), checkpoint: toFile('/nowhere/missing.safetensors') };
     await expect(runner.run(missing, recordHooks())).rejects.toMatchObject({ code: 'NOT_FOUND' });
