@@ -1,0 +1,163 @@
+/** The command with its real engine and a tiny checkpoint, over HTTP. */
+import { copyFileSync, mkdirSync, renameSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { fixtureCheckpoint } from '../networks/fixture.ts';
+import { copyTiny } from '../pipelines/tiny.ts';
+import { enginePid, type ServerProcess, startServerProcess } from './server-process.ts';
+
+const TXT2IMG = '/sdapi/v1/txt2img';
+const PROGRESS = '/sdapi/v1/progress';
+const SMALL = { prompt: 'a fox', seed: 7, width: 64, height: 64, steps: 2, sampler_name: 'Euler' };
+/** A job of about 150 steps of 0.1 s. */
+const LONG = { ...SMALL, width: 256, height: 256, steps: 150 };
+const POLLS = 250;
+/** What `GET progress` may take at the 99th percentile while a picture is computed, ms. */
+const PROGRESS_P99_MS = 50;
+
+interface Progress {
+  progress: number;
+  current_image: string | null;
+  state: { job: string; job_count: number; sampling_step: number; sampling_steps: number };
+}
+interface Answer {
+  images: string[];
+  info: string;
+}
+
+let server: ServerProcess;
+
+beforeAll(async () => {
+  server = await startServerProcess(['--skip-load-model-at-start'], [], 'server/main.ts');
+  const folder = join(server.folder, 'models', 'Stable-diffusion');
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(fixtureCheckpoint('sd15'), join(folder, 'tiny.safetensors'));
+  copyTiny(join(folder, 'mapped.safetensors'));
+  expect((await server.post('/sdapi/v1/refresh-checkpoints')).status).toBe(200);
+  expect((await server.post('/sdapi/v1/options', { sd_model_checkpoint: 'tiny' })).status).toBe(
+    200,
+  );
+});
+afterAll(() => server.close());
+
+const readProgress = async () => (await (await server.get(PROGRESS)).json()) as Progress;
+
+/** Waits until a job has made some steps; returns what it says then. */
+async function untilStep(step: number): Promise<Progress> {
+  return vi.waitFor(
+    async () => {
+      const answer = await readProgress();
+      expect(answer.state.sampling_step).toBeGreaterThanOrEqual(step);
+      return answer;
+    },
+    { timeout: 30_000, interval: 10 },
+  );
+}
+
+/** Asks for the progress again and again; returns sorted milliseconds. */
+async function poll(count: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const began = performance.now();
+    await (await server.get(PROGRESS)).arrayBuffer();
+    times.push(performance.now() - began);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return times.sort((a, b) => a - b);
+}
+
+const percentile = (sorted: number[], share: number) =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number;
+
+describe('a server with a real engine', () => {
+  let picture: string;
+
+  it('draws a picture, twice the same', async () => {
+    const response = await server.post(TXT2IMG, SMALL);
+    expect(response.status).toBe(200);
+    const answer = (await response.json()) as Answer;
+    picture = answer.images[0] as string;
+    const png = Buffer.from(picture, 'base64');
+    expect([png.readUInt32BE(16), png.readUInt32BE(20)]).toEqual([64, 64]);
+    expect(JSON.parse(answer.info)).toMatchObject({ seed: 7, sd_model_name: 'tiny' });
+    const again = (await (await server.post(TXT2IMG, SMALL)).json()) as Answer;
+    expect(again.images).toEqual([picture]);
+  });
+
+  it('answers progress while it computes, and interrupts at once and within one step', async () => {
+    const idle = await poll(POLLS);
+    const work = server.post(TXT2IMG, LONG);
+    await untilStep(1);
+    const busy = await poll(POLLS);
+    const during = await readProgress();
+    expect(during.state.sampling_steps).toBe(LONG.steps);
+    expect(during.progress).toBeGreaterThan(0);
+    const began = performance.now();
+    expect((await server.post('/sdapi/v1/interrupt')).status).toBe(200);
+    const answered = performance.now() - began;
+    const response = await work;
+    const ended = performance.now() - began;
+    const { images, info } = (await response.json()) as Answer;
+    const [p50, p99] = [percentile(busy, 0.5), percentile(busy, 0.99)];
+    const figures =
+      `progress p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms ` +
+      `(idle ${percentile(idle, 0.5).toFixed(1)} and ${percentile(idle, 0.99).toFixed(1)} ms); ` +
+      `interrupt answered after ${answered.toFixed(0)} ms, job ended after ${ended.toFixed(0)} ms`;
+    process.stdout.write(`${figures}\n`);
+    expect(response.status).toBe(200);
+    expect(images).toHaveLength(1);
+    const { steps_executed: steps } = JSON.parse(info) as { steps_executed: number };
+    expect(steps).toBeLessThanOrEqual(during.state.sampling_step + 3);
+    expect(answered).toBeLessThan(500);
+    // On a machine that is busy with other things the idle server is slow, too.
+    expect(p99, figures).toBeLessThan(Math.max(PROGRESS_P99_MS, 5 * percentile(idle, 0.99)));
+  });
+
+  it('survives a kill of the engine in the middle of a job', async () => {
+    const work = server.post(TXT2IMG, LONG);
+    await untilStep(1);
+    const first = enginePid(server);
+    process.kill(first, 'SIGKILL');
+    const response = await work;
+    expect(response.status).toBe(500);
+    expect(await response.json()).toMatchObject({
+      error: 'EngineError',
+      detail: '',
+      body: '',
+      errors: expect.stringContaining('SIGKILL'),
+      code: 'ENGINE_EXITED',
+    });
+    const idle = await readProgress();
+    expect(idle).toMatchObject({ progress: 0, current_image: null, state: { job_count: 0 } });
+    const next = (await (await server.post(TXT2IMG, SMALL)).json()) as Answer;
+    expect(next.images).toEqual([picture]);
+    expect(enginePid(server)).not.toBe(first);
+  });
+
+  it.runIf(process.platform === 'linux')(
+    'tells a checkpoint that was truncated under a running job, and takes its replacement',
+    async () => {
+      const mapped = join(server.folder, 'models', 'Stable-diffusion', 'mapped.safetensors');
+      const override_settings = { sd_model_checkpoint: 'mapped' };
+      const before = await server.post(TXT2IMG, { ...SMALL, override_settings });
+      const { images } = (await before.json()) as Answer;
+      const work = server.post(TXT2IMG, { ...LONG, override_settings });
+      await untilStep(1);
+      truncateSync(mapped, 1_000_000);
+      const response = await work;
+      expect(response.status).toBe(500);
+      const error = (await response.json()) as { code: string; message: string };
+      expect(error.code).toBe('CHECKPOINT_CHANGED');
+      const cut = await server.post(TXT2IMG, { ...SMALL, override_settings });
+      expect(cut.status).toBe(500);
+      expect(await cut.json()).toMatchObject({
+        error: 'CheckpointError',
+        errors: expect.stringContaining('mapped.safetensors'),
+      });
+      renameSync(copyTiny(`${mapped}.part`), mapped);
+      const after = await server.post(TXT2IMG, { ...SMALL, override_settings });
+      expect(after.status).toBe(200);
+      expect(((await after.json()) as Answer).images).toEqual(images);
+    },
+  );
+});
