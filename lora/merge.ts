@@ -1,0 +1,142 @@
+/** Modules that are not low-rank, merged into the weights they change. */
+import {
+  getTensor,
+  readFloat32,
+  type SafetensorsFile,
+} from '../networks/checkpoint/safetensors.ts';
+import { LoraError } from './errors.ts';
+import { type LoraFile, type LoraModule, readPart, readScale } from './file.ts';
+import { matrixOf, type Tensor } from './kinds/algebra.ts';
+import { decompose } from './kinds/dora.ts';
+import { full } from './kinds/full.ts';
+import { glora } from './kinds/glora.ts';
+import { ia3 } from './kinds/ia3.ts';
+import type { KindRule, Parts } from './kinds/kind.ts';
+import { loha } from './kinds/loha.ts';
+import { lokr } from './kinds/lokr.ts';
+import { lora } from './kinds/lora.ts';
+import { norm } from './kinds/norm.ts';
+import { oft } from './kinds/oft.ts';
+import type { Layer } from './layers.ts';
+import type { Kind, Part } from './parts.ts';
+
+const KINDS: Record<Kind, KindRule> = { lora, loha, lokr, ia3, full, norm, glora, oft };
+
+/** A module's change of one layer at some weight. */
+export interface Merge {
+  layer: Layer;
+  lora: LoraFile;
+  module: LoraModule;
+  /** The tag's weight; not 0. */
+  weight: number;
+}
+
+/** A layer's weight and bias. */
+export interface Merged {
+  weight: Float32Array;
+  /** null: not changed. */
+  bias: Float32Array | null;
+}
+
+/**
+ * Returns W + weight · scale · ΔW of a module, and the bias where that changes, too.
+ *
+ * With dora_scale: W + weight · (V · dora_scale / ‖V‖ - W), V = W + scale · ΔW.
+ *
+ * @param weight  f32 [out, in, …kernel], or [n] of a norm; not changed
+ * @param bias    f32 [out]; null when the layer has none
+ * @param parts   the module's tensors
+ * @param scale   `scale`, alpha / dim or 1
+ * @throws LoraError SHAPE_CONTRADICTION, NOT_FINITE
+ */
+export function mergeModule(
+  kind: Kind,
+  weight: Tensor,
+  bias: Float32Array | null,
+  parts: Parts,
+  { scale, multiplier }: { scale: number; multiplier: number },
+): Merged {
+  let change = KINDS[kind].delta(weight, parts);
+  const added = parts.get('bias')?.data;
+  if (added && added.length !== change.length) throw contradiction('bias');
+  change = change.map((value, i) => (value + (added?.[i] ?? 0)) * scale);
+  if (parts.has('dora_scale')) change = decompose(weight, change, parts);
+  const merged = weight.data.map((value, i) => value + multiplier * (change[i] as number));
+  const difference = (parts.get('diff_b') ?? parts.get('b_norm'))?.data;
+  if (!difference) return { weight: merged, bias: null };
+  if (difference.length !== weight.shape[0]) throw contradiction('bias difference');
+  const before = bias ?? new Float32Array(difference.length);
+  return {
+    weight: merged,
+    bias: before.map((value, i) => value + multiplier * (difference[i] as number)),
+  };
+}
+
+function contradiction(what: string): LoraError {
+  return new LoraError('SHAPE_CONTRADICTION', `its ${what} does not fit the layer`);
+}
+
+/** The scale of a module, as `mergeModule` wants it. */
+export function scaleOf(file: LoraFile, module: LoraModule, parts: Parts): number {
+  return readScale(file, module, KINDS[module.kind].dim(parts));
+}
+
+/** Reads all tensors of a module. @throws LoraError NOT_FINITE; CheckpointError */
+export function readParts(file: LoraFile, module: LoraModule): Parts {
+  const parts = new Map<Part, Tensor>();
+  for (const [part, { shape }] of module.parts) {
+    parts.set(part, { data: readPart(file, module, part) as Float32Array, shape });
+  }
+  return parts;
+}
+
+/**
+ * Merges modules, in order, into the tensors of the checkpoint that they touch.
+ *
+ * Kinds that look at W (IA3, GLoRA, OFT, DoRA) see what the modules before them made of it, as in the
+ * web UI; low-rank inputs of other LoRAs are added after all of them.
+ *
+ * @param checkpoint  where the weights are
+ * @returns the replaced tensors by name, f32, in the shapes they have in the checkpoint
+ * @throws LoraError, CheckpointError
+ */
+export function mergeTensors(
+  checkpoint: SafetensorsFile,
+  merges: readonly Merge[],
+): Map<string, Tensor> {
+  const replaced = new Map<string, Tensor>();
+  const tensorOf = (name: string): Tensor => {
+    const known = replaced.get(name);
+    if (known) return known;
+    const info = getTensor(checkpoint, name);
+    // A copy: the bytes read may be the file's own f32 numbers, and rows are written in place.
+    const tensor = { data: readFloat32(checkpoint, info).slice(), shape: info.shape };
+    replaced.set(name, tensor);
+    return tensor;
+  };
+  for (const { layer, lora: file, module, weight: multiplier } of merges) {
+    const whole = tensorOf(layer.weight);
+    const rows = rowsOf(whole, layer);
+    const own = { data: rows, shape: shapeOf(layer) };
+    const parts = readParts(file, module);
+    const changesBias = module.parts.has('diff_b') || module.parts.has('b_norm');
+    if (changesBias && layer.bias === null) throw contradiction('bias difference');
+    const bias = changesBias && layer.bias ? rowsOf(tensorOf(layer.bias), layer) : null;
+    const scale = scaleOf(file, module, parts);
+    const merged = mergeModule(module.kind, own, bias, parts, { scale, multiplier });
+    rows.set(merged.weight);
+    if (bias && merged.bias) bias.set(merged.bias);
+  }
+  return replaced;
+}
+
+/** The layer's rows of a tensor: a view. */
+function rowsOf(tensor: Tensor, { rows }: Layer): Float32Array {
+  if (!rows) return tensor.data;
+  const [, columns] = matrixOf(tensor);
+  return tensor.data.subarray(rows[0] * columns, rows[1] * columns);
+}
+
+function shapeOf({ isNorm, out, in: inner, kernel }: Layer): number[] {
+  return isNorm ? [out] : [out, inner, ...kernel];
+}
