@@ -15,7 +15,8 @@ export interface BenchOptions {
   threads: number;
   rounds: number;
   runs: number;
-  size: number;
+  /** Side of the UNet's picture; undefined: what the checkpoint was made for. */
+  size?: number;
   batches: number[];
   ranks: number[];
   vaeSizes: number[];
@@ -73,7 +74,7 @@ export function readCommandLine(args: readonly string[]): BenchOptions {
     .option('--threads <n>', 'threads (default: the CPUs this process may use)', integer)
     .option('--rounds <n>', 'fresh processes per measure (default: 1; 2 with --peer)', integer)
     .option('--runs <n>', 'runs per process after the first (default: 3; 2 with --peer)', integer)
-    .option('--size <pixels>', 'side of the UNet picture (default: 512; 1024 for sdxl)', side)
+    .option('--size <pixels>', 'side of the UNet picture (default: 512; SDXL 1024)', side)
     .option('--batches <list>', 'batch sizes of the UNet', integers, [1, 2])
     .option('--ranks <list>', 'LoRA ranks, or none (default: 16,64)', integers)
     .option('--vae-sizes <list>', 'sides of decoded pictures (default: 512,1024)', sides)
@@ -94,7 +95,7 @@ export function readCommandLine(args: readonly string[]): BenchOptions {
     threads: given.threads ?? countThreads(),
     rounds: given.rounds ?? (hasPeer ? 2 : 1),
     runs: given.runs ?? (hasPeer || isTiny ? 2 : 3),
-    size: given.size ?? (isTiny ? 64 : given.arch === 'sdxl' ? 1024 : 512),
+    size: given.size ?? (isTiny ? 64 : undefined),
     ranks: given.ranks ?? (isTiny ? [4] : [16, 64]),
     vaeSizes: given.vaeSizes ?? (isTiny ? [64] : [512, 1024]),
   };

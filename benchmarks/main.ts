@@ -8,6 +8,8 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
+import { detectCheckpoint } from '../networks/checkpoint/detect.ts';
+import { readHeader } from '../networks/checkpoint/safetensors.ts';
 import { CELL_PIXELS } from '../pipelines/decode.ts';
 import { type BenchOptions, type Part, readCommandLine } from './command-line.ts';
 import { makeCheckpoint } from './make-checkpoint.ts';
@@ -23,6 +25,8 @@ import { type Measured, mergeMeasured } from './timing.ts';
 /** Runs of a single node; the fastest counts, and it comes early. */
 const CEILING_REPEAT = 10;
 
+type SizedOptions = BenchOptions & { size: number };
+
 /** Returns the synthetic checkpoint, made where an earlier run has not left it. */
 function findCheckpoint({ arch, isTiny }: BenchOptions): string {
   const name = isTiny ? `tiny-${arch}` : arch;
@@ -34,8 +38,13 @@ function findCheckpoint({ arch, isTiny }: BenchOptions): string {
   return file;
 }
 
+/** The pictures that a checkpoint was made for, pixels a side. */
+async function findSize(file: string): Promise<number> {
+  return detectCheckpoint(await readHeader(fs.realpathSync(file))).sizeEmbedding ? 1024 : 512;
+}
+
 /** One process per measure that is asked for. */
-async function measureRound(subject: Subject, options: BenchOptions): Promise<Measured> {
+async function measureRound(subject: Subject, options: SizedOptions): Promise<Measured> {
   const { size, batches, ranks, runs, vaeSizes } = options;
   const measures: Record<Part, () => Promise<Measured>> = {
     load: () => runChild('load', { subject, size }),
@@ -50,7 +59,7 @@ async function measureRound(subject: Subject, options: BenchOptions): Promise<Me
 
 async function measureCeiling(
   subject: Subject,
-  options: BenchOptions,
+  options: SizedOptions,
 ): Promise<{ ceiling: Ceiling; flops: Record<string, Flops> }> {
   const cells = (size: number) => (size / CELL_PIXELS) ** 2;
   const ceiling = await runChild('ceiling', {
@@ -77,8 +86,9 @@ function bestOf(a: Ceiling, b: Ceiling): Ceiling {
 }
 
 async function main(): Promise<void> {
-  const options = readCommandLine(process.argv.slice(2));
-  const file = options.checkpoint ?? findCheckpoint(options);
+  const given = readCommandLine(process.argv.slice(2));
+  const file = given.checkpoint ?? findCheckpoint(given);
+  const options = { ...given, size: given.size ?? (await findSize(file)) };
   const { threads, isTiny } = options;
   const subject = { file, threads };
   const before = await measureCeiling(subject, options);

@@ -105,11 +105,17 @@ function extrapolate(points: readonly [n: number, value: number][], n: number): 
   return y0 + slope * (n - n0) + bend * (n - n0) * (n - n1);
 }
 
-/** Counts a run of batch 1 without LoRA at each of the sizes, given in latent cells in all. */
+/**
+ * Returns the operations at each of the sizes, from runs at three small ones.
+ *
+ * @param count  operations of a run at a size in latent cells
+ * @param cells  latent cells in all, height x width
+ */
 export async function countSizes(
   count: (height: number, width: number) => Promise<Flops>,
   cells: readonly number[],
 ): Promise<Flops[]> {
+  if (cells.length === 0) return [];
   const samples: [number, Flops][] = [];
   for (const [height, width] of SAMPLES) samples.push([height * width, await count(height, width)]);
   return cells.map((n) => {

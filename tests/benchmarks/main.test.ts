@@ -157,9 +157,9 @@ describe('timings', () => {
 });
 
 describe('the command line', () => {
-  it('has the sizes that the architecture is made for', () => {
-    expect(readCommandLine([])).toMatchObject({ size: 512, batches: [1, 2], ranks: [16, 64] });
-    expect(readCommandLine(['--arch', 'sdxl'])).toMatchObject({ size: 1024 });
+  it('leaves the size to the checkpoint, but not that of a smoke run', () => {
+    const defaults = { batches: [1, 2], ranks: [16, 64], rounds: 1, runs: 3 };
+    expect(readCommandLine([])).toMatchObject({ ...defaults, size: undefined });
     expect(readCommandLine(['--tiny', '--ranks', 'none'])).toMatchObject({ size: 64, ranks: [] });
   });
 
