@@ -168,6 +168,7 @@ export class Model {
       keepsHalf,
       // The pools of networks that run seldom would only hold on to their largest run.
       hasArena: kind === 'unet',
+      blocksConvolutions: kind === 'decoder' || kind === 'encoder',
     });
     this.#networks.set(key, { kind, network });
     refuseChanged(file);

@@ -15,7 +15,7 @@ import {
   type SafetensorsFile,
 } from '../../networks/checkpoint/safetensors.ts';
 import type { Graph, WeightFile } from '../../networks/onnx/graph.ts';
-import { createNetwork, type Network } from '../../networks/session.ts';
+import { createNetwork, type Network, type TensorData } from '../../networks/session.ts';
 import { writeTextEncoder } from '../../networks/text-encoder.ts';
 import { writeUnet } from '../../networks/unet.ts';
 import { fixtureCheckpoint, relativeError } from '../networks/fixture.ts';
@@ -94,11 +94,15 @@ describe.each(['sd15', 'sd2', 'sdxl'] as const)('LoRAs on tiny %s', (base) => {
     expect(plan.applied.length).toBe(requests.length);
     const outputs: Record<string, Float32Array> = {};
     const timesteps = { type: 'float32' as const, data: new Float32Array([TIMESTEP]), shape: [1] };
-    const feeds = { sample: read('latent'), timesteps, context: read('context') };
-    const label = recorded.tensors.has(`${base}.label`) ? { y: read('label') } : {};
+    const feeds: Record<string, TensorData> = {
+      sample: read('latent'),
+      timesteps,
+      context: read('context'),
+    };
+    if (recorded.tensors.has(`${base}.label`)) feeds.y = read('label');
     const unet = networks.get(config.unet.prefix) as Network;
     const prefix = config.unet.prefix;
-    const { out } = await unet.run({ ...feeds, ...label }, ['out'], plan.feeds(prefix));
+    const { out } = await unet.run(feeds, ['out'], plan.feeds(prefix));
     outputs.unet = spread(out?.data as Float32Array);
     const ids = new Int32Array(readTensor(recorded, getTensor(recorded, `${base}.tokens`)).buffer);
     for (const [i, encoder] of config.textEncoders.entries()) {
