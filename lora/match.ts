@@ -2,10 +2,10 @@
 import { quoteName } from '../networks/checkpoint/errors.ts';
 import { nameBase } from './base.ts';
 import { LoraError } from './errors.ts';
-import { fitsLayer, lowRankShape } from './factors.ts';
 import type { LoraFile, LoraModule } from './file.ts';
 import type { LayerFinder } from './keys.ts';
 import type { Layer, NetworkLayers } from './layers.ts';
+import { compareSizes } from './module-sizes.ts';
 
 /** A module and the layer it changes. */
 export interface Match {
@@ -60,14 +60,11 @@ export function matchModules(lora: LoraFile, find: LayerFinder): Matches {
 }
 
 function checkSizes(lora: LoraFile, module: LoraModule, layer: Layer): void {
-  if (module.kind !== 'lora') return;
-  const shape = lowRankShape(module);
-  if (fitsLayer(shape, layer)) return;
-  const sizes = (of: { in: number; out: number; kernel: number[] }) =>
-    [of.out, of.in, ...of.kernel].join('x');
+  const sizes = compareSizes(module, layer);
+  if (!sizes) return;
   throw new LoraError(
     'OTHER_BASE',
-    `it is made for ${nameBase(lora) ?? 'another model'}: ${quoteName(module.name)} is ${sizes(shape)} but the checkpoint's layer ${sizes(layer)}`,
+    `it is made for ${nameBase(lora) ?? 'another model'}: ${quoteName(module.name)} is ${sizes[0]} but the checkpoint's layer ${sizes[1]}`,
   );
 }
 

@@ -1,12 +1,15 @@
 /** From requests to the feeds of a checkpoint's networks. */
 import { CheckpointError, quoteName } from '../networks/checkpoint/errors.ts';
 import type { LoraFeeds, Share } from './compose.ts';
+import { deriveFactors, isLowRank } from './derived-factors.ts';
 import { LoraError } from './errors.ts';
-import { type Factors, widenFactors } from './factors.ts';
-import type { LoraModule } from './file.ts';
+import { type Factors, readFactors, widenFactors } from './factors.ts';
+import type { LoraFile, LoraModule } from './file.ts';
 import { createLayerFinder, type LayerFinder } from './keys.ts';
+import { sizeOf } from './kinds/algebra.ts';
 import type { ModelLayers } from './layers.ts';
 import { type Match, type Matches, matchModules } from './match.ts';
+import { type Merge, readParts, scaleOf } from './merge.ts';
 import type { LoadedLora, LoraStore } from './store.ts';
 import type { LoraRequest } from './tags.ts';
 
@@ -48,6 +51,20 @@ export interface LoraPlan {
    * @param weights  one for each of `applied`; default: the tags' (unet or te, by network)
    */
   feeds(prefix: string, weights?: LoraWeights): LoraFeeds | undefined;
+  /**
+   * Returns what has to be merged into the weights of one network, for `mergeTensors`; empty when
+   * all that is applied is low-rank. Only plans made with `canMerge` have any.
+   */
+  merges(prefix: string, weights?: LoraWeights): Merge[];
+}
+
+/** What the caller of `planLoras` can do. */
+export interface PlanOptions {
+  /**
+   * Whether it will merge what `merges` returns. If not (the default), files with such modules are
+   * refused as a whole.
+   */
+  canMerge?: boolean;
 }
 
 /** A request whose file is known and fits. */
@@ -68,6 +85,7 @@ interface Prepared {
  * @param findRef   looks a name up; `findLora` of the catalogue, or what the job brought along
  * @param model     the checkpoint's layers
  * @param store     keeps files between jobs
+ * @param options   what the caller can do; default: feeds only
  * @throws only what is no fault of the files
  */
 export async function planLoras(
@@ -75,6 +93,7 @@ export async function planLoras(
   findRef: (name: string) => LoraRef | null,
   model: ModelLayers,
   store: LoraStore,
+  options: PlanOptions = {},
 ): Promise<LoraPlan> {
   const messages: string[] = [];
   const applied: AppliedLora[] = [];
@@ -86,7 +105,7 @@ export async function planLoras(
     if (!ref) continue;
     const request = { ...(last.get(ref.path) ?? asked), name: asked.name };
     try {
-      const one = await prepare(request, ref, find, store);
+      const one = await prepare(request, ref, find, store, options);
       if (one.matches.unmatched.length > 0) messages.push(describeUnmatched(one));
       prepared.push(one);
       const { name, te: teWeight, unet: unetWeight, dyn } = request;
@@ -100,16 +119,18 @@ export async function planLoras(
   // The web UI's words.
   if (missing.length > 0) messages.push(`Networks not found: ${missing.join(', ')}`);
   const roles = new Map(model.map(({ prefix, role }) => [prefix, role]));
+  const weightsOf = (prefix: string, weights: LoraWeights | undefined): number[] => {
+    const own = roles.get(prefix) === 'unet' ? 'unet' : 'te';
+    return prepared.map(({ request }, i) => weights?.[i] ?? request[own]);
+  };
   return {
     applied,
     messages,
     feeds(prefix, weights) {
-      const own = roles.get(prefix) === 'unet' ? 'unet' : 'te';
-      const all = prepared.map(({ request }, i) => weights?.[i] ?? request[own]);
-      const shares = collectShares(prepared, prefix, all);
-      if (shares.size === 0) return undefined;
-      return store.composer(prefix).compose(shares);
+      const shares = collectShares(prepared, prefix, weightsOf(prefix, weights));
+      return shares.size > 0 ? store.composer(prefix).compose(shares) : undefined;
     },
+    merges: (prefix, weights) => collectMerges(prepared, prefix, weightsOf(prefix, weights)),
   };
 }
 
@@ -118,31 +139,43 @@ async function prepare(
   ref: LoraRef,
   find: LayerFinder,
   store: LoraStore,
+  { canMerge = false }: PlanOptions,
 ): Promise<Prepared> {
   const loaded = await store.open(ref.path);
   const matches = matchModules(loaded.lora, find);
-  const merged = matches.matched.find((match) => !isLowRank(match));
-  if (merged) {
+  const merged = matches.matched.find((match) => !isFed(match));
+  if (merged && !canMerge) {
     throw new LoraError(
       'NEEDS_MERGE',
       `its module ${quoteName(merged.module.name)} of kind ${merged.module.kind} would have to be merged into the weights, which is not possible yet`,
     );
   }
-  const modules = matches.matched.map(({ module }): LoraModule => module);
-  await store.readFactors(loaded, modules);
+  const lowRank = matches.matched.filter(isFed);
+  const modules = lowRank.map(({ module }) => module);
+  await store.readFactors(loaded, modules, readAnyFactors);
+  for (const { module, layer } of lowRank) {
+    const { up, down, rank } = loaded.factors.get(module.name) as Factors;
+    // What `compareSizes` could not see; a feed of a wrong size would fail the whole run.
+    const columns = layer.in * sizeOf(layer.kernel) * rank;
+    if (up.length !== layer.out * rank || down.length > columns) {
+      throw new LoraError(
+        'SHAPE_CONTRADICTION',
+        `${quoteName(module.name)} does not fit its layer`,
+      );
+    }
+  }
   return { request, loaded, matches };
 }
 
-/** Whether a module is two factors and nothing more, for a layer that can be fed with them. */
-function isLowRank({ module, layer }: Match): boolean {
-  const { kind, parts } = module;
-  return (
-    kind === 'lora' &&
-    layer.hasPort &&
-    !parts.has('dora_scale') &&
-    !parts.has('bias') &&
-    !parts.has('diff_b')
-  );
+function readAnyFactors(lora: LoraFile, module: LoraModule): Factors {
+  if (module.kind === 'lora') return readFactors(lora, module);
+  const parts = readParts(lora, module);
+  return deriveFactors(module, parts, scaleOf(lora, module, parts));
+}
+
+/** Whether a match becomes a pair of inputs; else it is merged. */
+function isFed({ module, layer }: Match): boolean {
+  return layer.hasPort && isLowRank(module);
 }
 
 function describeUnmatched({ request, matches: { matched, unmatched } }: Prepared): string {
@@ -159,11 +192,13 @@ function collectShares(
   const shares = new Map<string, Share[]>();
   prepared.forEach(({ request, loaded, matches }, i) => {
     const weight = weights[i] as number;
-    if (weight === 0) return;
-    for (const { module, network, layer } of matches.matched) {
-      if (network.prefix !== prefix) continue;
+    for (const match of matches.matched) {
+      const { module, network, layer } = match;
+      if (network.prefix !== prefix || !isFed(match)) continue;
       const factors = widenFactors(loaded.factors.get(module.name) as Factors, layer);
-      const rank = Math.min(factors.rank, request.dyn ?? factors.rank);
+      // Derived factors have no order of importance that a cut could follow.
+      const dyn = module.kind === 'lora' ? request.dyn : null;
+      const rank = Math.min(factors.rank, dyn ?? factors.rank);
       const scale = weight * factors.scale;
       if (rank === 0 || scale === 0) continue;
       const own = shares.get(layer.name);
@@ -172,4 +207,18 @@ function collectShares(
     }
   });
   return shares;
+}
+
+function collectMerges(
+  prepared: readonly Prepared[],
+  prefix: string,
+  weights: readonly number[],
+): Merge[] {
+  return prepared.flatMap(({ loaded, matches }, i) => {
+    const weight = weights[i] as number;
+    if (weight === 0) return [];
+    return matches.matched
+      .filter((match) => match.network.prefix === prefix && !isFed(match))
+      .map(({ module, layer }) => ({ layer, lora: loaded.lora, module, weight }));
+  });
 }

@@ -1,0 +1,134 @@
+/** Whole checkpoints: modules that are merged, and modules with derived factors, end to end. */
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LoraError } from '../../lora/errors.ts';
+import { multiply } from '../../lora/kinds/algebra.ts';
+import { listLayers, type ModelLayers } from '../../lora/layers.ts';
+import { mergeTensors } from '../../lora/merge.ts';
+import { planLoras } from '../../lora/plan.ts';
+import { LoraStore } from '../../lora/store.ts';
+import { detectCheckpoint } from '../../networks/checkpoint/detect.ts';
+import {
+  getTensor,
+  readFloat32,
+  readHeader,
+  type SafetensorsFile,
+} from '../../networks/checkpoint/safetensors.ts';
+import { fixtureCheckpoint, relativeError } from '../networks/fixture.ts';
+import { type SmallTensor, writeTensorFile } from './write-tensors.ts';
+
+const UNET = 'model.diffusion_model.';
+const OPEN_CLIP = 'conditioner.embedders.1.model.';
+const TO_Q = 'input_blocks.4.1.transformer_blocks.0.attn1.to_q';
+const MODULE = `lora_unet_${TO_Q.replaceAll('.', '_')}`;
+const WIDTH = 64;
+
+let folder: string;
+let checkpoint: SafetensorsFile;
+let model: ModelLayers;
+beforeAll(async () => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sdserve-merge-'));
+  checkpoint = await readHeader(fixtureCheckpoint('sdxl'));
+  model = listLayers(checkpoint.tensors, detectCheckpoint(checkpoint));
+});
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+let count = 0;
+const put = (tensors: Record<string, SmallTensor>) =>
+  writeTensorFile(path.join(folder, `${count++}.safetensors`), tensors);
+const weightOf = (name: string) => readFloat32(checkpoint, getTensor(checkpoint, name)).slice();
+
+async function plan(tensors: Record<string, SmallTensor>, weight: number, canMerge = true) {
+  const ref = { name: 'x', path: put(tensors), hash: null };
+  const request = { name: 'x', te: weight, unet: weight, dyn: null };
+  return planLoras([request], () => ref, model, new LoraStore(), { canMerge });
+}
+
+describe('mergeTensors', () => {
+  it('replaces a weight and its bias, and nothing else', async () => {
+    const layer = TO_Q.replace('to_q', 'to_out.0');
+    const module = MODULE.replace('to_q', 'to_out_0');
+    const made = await plan(
+      {
+        [`${module}.diff`]: { shape: [WIDTH, WIDTH] },
+        [`${module}.diff_b`]: { shape: [WIDTH] },
+      },
+      2,
+    );
+    expect(made.messages).toEqual([]);
+    expect(made.feeds(UNET)).toBeUndefined();
+    const merged = mergeTensors(checkpoint, made.merges(UNET));
+    const names = ['weight', 'bias'].map((part) => `${UNET}${layer}.${part}`);
+    expect([...merged.keys()]).toEqual(names);
+    for (const name of names) {
+      const wanted = weightOf(name).map((x, i) => x + (2 * ((i % 7) + 1)) / 100);
+      expect(relativeError(merged.get(name)?.data ?? [], wanted)).toBeLessThan(1e-6);
+      expect(merged.get(name)?.shape).toEqual(getTensor(checkpoint, name).shape);
+    }
+    expect(made.merges(UNET, [0])).toEqual([]);
+  });
+
+  it('writes into the rows of a fused projection', async () => {
+    const made = await plan(
+      { 'lora_te2_text_model_encoder_layers_1_self_attn_k_proj.diff': { shape: [64, 64] } },
+      -1,
+    );
+    const name = `${OPEN_CLIP}transformer.resblocks.1.attn.in_proj_weight`;
+    const merged = mergeTensors(checkpoint, made.merges(OPEN_CLIP));
+    const before = weightOf(name);
+    const after = merged.get(name)?.data ?? new Float32Array();
+    const rows = 64 * 64;
+    expect(after.subarray(0, rows)).toEqual(before.subarray(0, rows));
+    expect(after.subarray(2 * rows)).toEqual(before.subarray(2 * rows));
+    expect(after[rows]).toBeCloseTo((before[rows] as number) - 0.01, 6);
+  });
+
+  it('a module whose shapes do not fit is refused before anything is merged', async () => {
+    const made = await plan({ [`${MODULE}.diff`]: { shape: [WIDTH, 2 * WIDTH] } }, 1);
+    expect(made.messages).toEqual([
+      expect.stringMatching(/64x128 but the checkpoint's layer 64x64/),
+    ]);
+    expect(made.merges(UNET)).toEqual([]);
+    const scaled = await plan({ [`${MODULE}.weight`]: { shape: [3] } }, 1);
+    expect(scaled.messages).toEqual([expect.stringMatching(/is 3 but/)]);
+    // What no shape tells is found out when it is merged.
+    const turned = await plan({ [`${MODULE}.oft_blocks`]: { shape: [16, 2, 4] } }, 1);
+    expect(() => mergeTensors(checkpoint, turned.merges(UNET))).toThrow(LoraError);
+  });
+});
+
+describe('derived factors', () => {
+  const loha = (rank: number): Record<string, SmallTensor> => ({
+    [`${MODULE}.hada_w1_a`]: { shape: [WIDTH, rank] },
+    [`${MODULE}.hada_w1_b`]: { shape: [rank, WIDTH] },
+    [`${MODULE}.hada_w2_a`]: { shape: [WIDTH, rank] },
+    [`${MODULE}.hada_w2_b`]: { shape: [rank, WIDTH] },
+    [`${MODULE}.alpha`]: { shape: [], values: [rank / 2] },
+  });
+
+  it('a LoHa is fed, and gives what merging it would give', async () => {
+    const fed = await plan(loha(4), 1.5, false);
+    expect(fed.messages).toEqual([]);
+    const { down, up, rank } = fed.feeds(UNET)?.get(TO_Q) ?? { down: [], up: [], rank: 0 };
+    expect(rank).toBe(16);
+    const change = multiply(
+      { data: Float32Array.from(up), shape: [WIDTH, rank] },
+      { data: Float32Array.from(down), shape: [rank, WIDTH] },
+    );
+    // (Σ_r a·b)² of the test's own numbers, half of it for alpha / rank.
+    const value = (i: number) => ((i % 7) + 1) / 100;
+    const wanted = change.map((_, at) => {
+      const [o, c] = [Math.floor(at / WIDTH), at % WIDTH];
+      const sum = [0, 1, 2, 3].reduce((s, r) => s + value(o * 4 + r) * value(r * WIDTH + c), 0);
+      return 1.5 * 0.5 * sum ** 2;
+    });
+    expect(relativeError(change, wanted)).toBeLessThan(1e-5);
+  });
+
+  it('one of a high rank has to be merged', async () => {
+    expect((await plan(loha(12), 1, false)).messages).toEqual([expect.stringMatching(/kind loha/)]);
+    expect((await plan(loha(12), 1)).merges(UNET)).toHaveLength(1);
+  });
+});
