@@ -60,7 +60,8 @@ const STATUS_WORDS: Readonly<Record<number, string>> = {
   422: 'Validation Error',
   500: 'The engine failed',
   501: 'Not available',
-  503: 'Queue full, engine not ready, or server shutting down; see Retry-After',
+  429: 'Queue full; see Retry-After',
+  503: 'Engine not ready, or server shutting down; see Retry-After',
   504: 'The engine hung and was stopped',
 };
 

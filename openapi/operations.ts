@@ -43,7 +43,7 @@ export interface Operation {
 }
 
 /** What any call that waits in the queue may answer. */
-const QUEUED = [500, 503, 504] as const;
+const QUEUED = [429, 500, 503, 504] as const;
 
 const OPERATIONS: readonly Operation[] = [
   {

@@ -41,9 +41,9 @@ describe('answers', () => {
     });
   });
 
-  it('say when to come back on every 503', () => {
+  it('say when to come back on 429 and on every 503', () => {
     const full = new HttpError('QUEUE_FULL', 'full', 17);
-    expect(toErrorAnswer(full).headers).toEqual({ 'Retry-After': '17' });
+    expect(toErrorAnswer(full)).toMatchObject({ status: 429, headers: { 'Retry-After': '17' } });
     const gone = new EngineError('ENGINE_UNAVAILABLE', 'gone');
     expect(toErrorAnswer(gone)).toMatchObject({ status: 503, headers: { 'Retry-After': '5' } });
   });

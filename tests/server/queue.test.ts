@@ -46,7 +46,7 @@ describe('JobQueue', () => {
     expect(queue.finished).toEqual(['a', 'b', 'c']);
   });
 
-  it('refuses with 503 and the time to come back when it is full', async () => {
+  it('refuses with QUEUE_FULL and the time to come back when it is full', async () => {
     const queue = new JobQueue(2);
     const first = manual();
     const running = queue.add('1', first.work);
