@@ -2,7 +2,7 @@
 import { buildInfotext, generationFields, type InfotextField } from '../images/infotext.ts';
 import { pythonFloat } from '../images/python-format.ts';
 import type { AppliedLora } from '../lora/plan.ts';
-import type { Txt2ImgJob } from './job.ts';
+import type { DrawJob } from './job.ts';
 import type { Model } from './model/model.ts';
 import { findSampler, findScheduler } from './samplers/catalogue.ts';
 
@@ -16,7 +16,7 @@ export interface PictureSeeds {
 }
 
 /** Returns seed and subseed of every picture of the job, iteration by iteration. */
-export function seedsOf(job: Txt2ImgJob): PictureSeeds[] {
+export function seedsOf(job: DrawJob): PictureSeeds[] {
   return Array.from({ length: job.batchSize * job.nIter }, (_, i) => ({
     // A variation moves away from one seed: then only the subseeds count up.
     seed: job.subseedStrength === 0 ? job.seed + i : job.seed,
@@ -25,14 +25,14 @@ export function seedsOf(job: Txt2ImgJob): PictureSeeds[] {
 }
 
 /** The label that the infotext prints: what Automatic came to where the sampler has a default. */
-function scheduleLabel(job: Txt2ImgJob): string {
+function scheduleLabel(job: DrawJob): string {
   const own = findSampler(job.sampler)?.options.scheduler;
   const chosen = job.scheduler === 'Automatic' && own ? own : job.scheduler;
   return findScheduler(chosen)?.label ?? chosen;
 }
 
 /** Pairs for what differs from the defaults, in the web UI's order and words. */
-function extraFields(job: Txt2ImgJob, loras: readonly AppliedLora[]): InfotextField[] {
+function extraFields(job: DrawJob, loras: readonly AppliedLora[]): InfotextField[] {
   const { options } = job;
   const entry = findSampler(job.sampler);
   const fields: InfotextField[] = [];
@@ -72,7 +72,7 @@ function extraFields(job: Txt2ImgJob, loras: readonly AppliedLora[]): InfotextFi
 
 /** Returns the infotext of one picture. */
 export function describePicture(
-  job: Txt2ImgJob,
+  job: DrawJob,
   seeds: PictureSeeds,
   loras: readonly AppliedLora[],
 ): string {
@@ -120,11 +120,7 @@ export interface RunFacts {
 }
 
 /** Returns the members of A1111's `info`, in its order, then `steps_executed`, `comments` and `loras`. */
-export function describeJob(
-  job: Txt2ImgJob,
-  model: Model,
-  facts: RunFacts,
-): Record<string, unknown> {
+export function describeJob(job: DrawJob, model: Model, facts: RunFacts): Record<string, unknown> {
   const { seeds } = facts;
   return {
     prompt: job.prompt,

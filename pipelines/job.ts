@@ -76,9 +76,9 @@ export interface JobOptions {
   addLoraHashes: boolean;
 }
 
-/** Text to picture, every name resolved and every number checked by the HTTP side. */
-export interface Txt2ImgJob {
-  kind: 'txt2img';
+/** What every job that draws pictures says, every name resolved and every number checked by the HTTP side. */
+export interface DrawJob {
+  kind: 'txt2img' | 'img2img';
   checkpoint: ModelFile;
   /** A separate VAE file; null takes the checkpoint's own. */
   vae: ModelFile | null;
@@ -115,7 +115,7 @@ export interface Txt2ImgJob {
   eta: number | null;
   tiling: boolean;
   restoreFaces: boolean;
-  /** As sent; it only shows in `info` for a plain txt2img. */
+  /** Share of the schedule that runs, 0 … 1; in a plain txt2img it only shows in `info`. */
   denoisingStrength: number | null;
   /** Whether a grid is put before the pictures when there are two or more. */
   grid: boolean;
@@ -123,6 +123,11 @@ export interface Txt2ImgJob {
   options: JobOptions;
   /** What the request asked for and this server could not do; copied into `info.comments`. */
   comments: string[];
+}
+
+/** Text to picture. */
+export interface Txt2ImgJob extends DrawJob {
+  kind: 'txt2img';
 }
 
 export type Job = Txt2ImgJob;

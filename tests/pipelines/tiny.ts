@@ -4,7 +4,8 @@ import { readHeader } from '../../networks/checkpoint/safetensors.ts';
 import { seedsOf } from '../../pipelines/generation-info.ts';
 import type { EngineSettings, ModelFile, Txt2ImgJob } from '../../pipelines/job.ts';
 import { Model } from '../../pipelines/model/model.ts';
-import { prepareNetwork, sampleBatch } from '../../pipelines/txt2img.ts';
+import { prepareNetwork } from '../../pipelines/prepare-network.ts';
+import { positionOf, sampleBatch } from '../../pipelines/sample-batch.ts';
 import { makeCached } from '../networks/fixture.ts';
 import { makeJob, recordHooks } from './job.ts';
 
@@ -33,7 +34,8 @@ export async function sampleLatent(
   const job = makeJob(model.checkpoint.path, { ...SMALL, ...changes });
   const network = await prepareNetwork(job, job.prompt, model);
   const seeds = seedsOf(job).slice(0, job.batchSize);
-  const { latent } = await sampleBatch(job, model, network, seeds, 0, recordHooks());
+  const position = positionOf(job, 0);
+  const { latent } = await sampleBatch(job, model, network, { seeds, position }, recordHooks());
   return latent.data;
 }
 

@@ -2,7 +2,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { seedsOf } from '../../pipelines/generation-info.ts';
 import { Model } from '../../pipelines/model/model.ts';
-import { prepareNetwork, sampleBatch } from '../../pipelines/txt2img.ts';
+import { prepareNetwork } from '../../pipelines/prepare-network.ts';
+import { positionOf, sampleBatch } from '../../pipelines/sample-batch.ts';
 import runs from '../fixtures/networks/txt2img.json' with { type: 'json' };
 import {
   type CheckpointFixture,
@@ -47,7 +48,8 @@ describe('20 steps of txt2img give the latents of the reference', () => {
     });
     const hooks = recordHooks();
     const network = await prepareNetwork(job, job.prompt, model);
-    const result = await sampleBatch(job, model, network, seedsOf(job), 0, hooks);
+    const batch = { seeds: seedsOf(job), position: positionOf(job, 0) };
+    const result = await sampleBatch(job, model, network, batch, hooks);
     expect(result.modelCalls).toBe(run.calls);
     const expected = fixtureTensor('txt2img', `${run.name}.latent`);
     expect([...result.latent.shape]).toEqual(expected.shape);

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Txt2ImgJob } from '../../../pipelines/job.ts';
 import type { Model } from '../../../pipelines/model/model.ts';
+import { prepareNetwork } from '../../../pipelines/prepare-network.ts';
 import type { NetworkRow } from '../../../pipelines/sampling/network.ts';
 import { UNCOND } from '../../../pipelines/sampling/network.ts';
-import { prepareNetwork } from '../../../pipelines/txt2img.ts';
 import { fixtureCheckpoint } from '../../networks/fixture.ts';
 import { makeJob } from '../job.ts';
 import { maxDifference, openModel, SMALL, sampleLatent } from '../tiny.ts';

@@ -1,0 +1,32 @@
+/** From pictures to a job's answer: grid, files, infotexts, `info`. */
+import { encodeImage } from '../images/encode.ts';
+import { makeGrid } from '../images/grid.ts';
+import type { RgbImage } from '../images/rgb-image.ts';
+import { describeJob, describePicture, type RunFacts } from './generation-info.ts';
+import type { DrawJob, JobResult } from './job.ts';
+import type { Model } from './model/model.ts';
+
+/**
+ * Encodes the pictures of a job, a grid before them where the job wants one.
+ *
+ * @param pictures  in the order of their seeds
+ * @param run       what happened
+ */
+export async function finishJob(
+  job: DrawJob,
+  model: Model,
+  pictures: readonly RgbImage[],
+  run: Omit<RunFacts, 'infotexts' | 'indexOfFirstImage'>,
+): Promise<JobResult> {
+  const texts = pictures.map((_, i) => describePicture(job, run.seeds[i] ?? job, run.loras));
+  const hasGrid = job.grid && pictures.length > 1;
+  const all = hasGrid ? [makeGrid(pictures), ...pictures] : pictures;
+  const infotexts = hasGrid ? [texts[0] as string, ...texts] : texts;
+  const images = await Promise.all(
+    all.map((picture, i) =>
+      encodeImage(picture, job.output, job.output.writeInfotext ? (infotexts[i] as string) : null),
+    ),
+  );
+  const info = describeJob(job, model, { ...run, infotexts, indexOfFirstImage: hasGrid ? 1 : 0 });
+  return { images, infotexts, info, stepsExecuted: run.stepsExecuted };
+}

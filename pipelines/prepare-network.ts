@@ -1,0 +1,104 @@
+/** From a job's texts to the UNet as a sampler calls it. */
+import { type LoraPlan, planLoras } from '../lora/plan.ts';
+import { extractNetworkTags } from '../lora/syntax.ts';
+import { readLoraTags } from '../lora/tags.ts';
+import { encodePlan } from './conditioning/encode.ts';
+import { createNetworkCalls, type JobNetwork } from './conditioning/network-calls.ts';
+import { embedSizes } from './conditioning/size-embedding.ts';
+import { CELL_PIXELS } from './decode.ts';
+import type { DrawJob } from './job.ts';
+import { concatConditioning } from './model/concat-conditioning.ts';
+import type { Model } from './model/model.ts';
+import { planConditioning } from './prompt/conditioning-plan.ts';
+import type { LatentShape } from './sampling/latents.ts';
+import { planSteps } from './sampling/plan.ts';
+
+/** What a pass says that decides its network; a second pass hands a copy of its job with its own. */
+export type NetworkJob = Pick<
+  DrawJob,
+  | 'prompt'
+  | 'negativePrompt'
+  | 'loras'
+  | 'appliesNetworks'
+  | 'sampler'
+  | 'scheduler'
+  | 'steps'
+  | 'width'
+  | 'height'
+  | 'tiling'
+  | 'options'
+>;
+
+/** Takes the tags out of the prompt and reads the files that they name. */
+export async function prepareLoras(
+  job: NetworkJob,
+  model: Model,
+): Promise<{ prompt: string; loras: LoraPlan; messages: string[] }> {
+  const { text: prompt, tags } = extractNetworkTags(job.prompt);
+  const { requests, messages } = readLoraTags(job.appliesNetworks ? tags : []);
+  const refs = new Map(job.loras.map((ref) => [ref.name, ref]));
+  const find = (name: string) => refs.get(name) ?? null;
+  const loras = await planLoras(requests, find, model.layers(), model.loras);
+  return { prompt, loras, messages: [...messages, ...loras.messages] };
+}
+
+/**
+ * Encodes the prompts and returns the UNet as the sampler will call it.
+ *
+ * @param prompt  without tags; see `prepareLoras`
+ * @param loras   factors of the networks' layers; undefined for none
+ * @param extraChannels  what inpainting and instruct checkpoints see beside the latent, f32
+ *   [inChannels - 4, h, w]; undefined for what they see when there is no picture
+ */
+export async function prepareNetwork(
+  job: NetworkJob,
+  prompt: string,
+  model: Model,
+  loras?: LoraPlan,
+  extraChannels?: Float32Array | null,
+): Promise<JobNetwork> {
+  const { options } = job;
+  const { totalCalls } = planSteps({
+    sampler: job.sampler,
+    scheduler: job.scheduler,
+    steps: job.steps,
+    alwaysDiscardNextToLastSigma: options.alwaysDiscardNextToLastSigma,
+  });
+  const plan = planConditioning({ prompt, negativePrompt: job.negativePrompt, steps: totalCalls });
+  return createNetworkCalls(model, {
+    plan,
+    encoded: await encodePlan(model, plan, options, (prefix) => loras?.feeds(prefix)),
+    sizes: describeSizes(job, model),
+    extraChannels:
+      extraChannels ?? (await concatConditioning(model, latentShape(job, model, 1), job.tiling)),
+    padCondUncond: options.padCondUncond,
+    batchCondUncond: options.batchCondUncond,
+    circular: job.tiling,
+    lora: loras?.feeds(model.config.unet.prefix),
+  });
+}
+
+/** Returns the sizes of a batch of latents for the pixels of a job. */
+export function latentShape(
+  { width, height }: Pick<DrawJob, 'width' | 'height'>,
+  model: Model,
+  batch: number,
+): LatentShape {
+  const cells = (side: number) => Math.floor(side / CELL_PIXELS);
+  return [batch, model.vae.zChannels, cells(height), cells(width)];
+}
+
+/** SDXL: original size, crop, and target size or (refiner) aesthetic score. */
+function describeSizes(job: NetworkJob, model: Model) {
+  const { sizeEmbedding, family } = model.config;
+  if (!sizeEmbedding) return null;
+  const { options } = job;
+  const first = [job.height, job.width, options.sdxlCropTop, options.sdxlCropLeft];
+  const isRefiner = family === 'sdxl-refiner';
+  const cond = isRefiner ? [options.sdxlRefinerHighAestheticScore] : [job.height, job.width];
+  const uncond = isRefiner ? [options.sdxlRefinerLowAestheticScore] : [job.height, job.width];
+  return {
+    cond: embedSizes([...first, ...cond], sizeEmbedding.width),
+    uncond: embedSizes([...first, ...uncond], sizeEmbedding.width),
+  };
+}
