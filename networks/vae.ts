@@ -10,10 +10,12 @@ const NORM_EPS = 1e-6;
 /** The range diffusers and latent-diffusion clamp the log variance to. */
 const LOG_VARIANCE_RANGE = [-30, 20] as const;
 
+/** x + conv2(…conv1(…x)); a branch that ends in zeros is left out, which changes no number. */
 function resBlock(g: Graph, name: string, x: Value): Value {
+  const skip = g.hasWeight(`${name}.nin_shortcut.weight`) ? conv(g, `${name}.nin_shortcut`, x) : x;
+  if (g.isZeroLayer(`${name}.conv2`)) return skip;
   let h = conv(g, `${name}.conv1`, silu(g, groupNorm(g, `${name}.norm1`, x, NORM_EPS)));
   h = conv(g, `${name}.conv2`, silu(g, groupNorm(g, `${name}.norm2`, h, NORM_EPS)));
-  const skip = g.hasWeight(`${name}.nin_shortcut.weight`) ? conv(g, `${name}.nin_shortcut`, x) : x;
   return g.op('Add', [h, skip]);
 }
 

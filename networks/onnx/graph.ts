@@ -15,6 +15,8 @@ export interface WeightFile {
   /** Bare file name below the session's folder. */
   location: string;
   tensors: ReadonlyMap<string, TensorInfo>;
+  /** Whether a tensor holds nothing but zeros; without it none is taken to. */
+  isZero?: (tensor: TensorInfo) => boolean;
 }
 
 /** A layer's two low-rank inputs: `<layer>.down [rank, in, …kernel]` and `<layer>.up [out, rank]`. */
@@ -134,6 +136,14 @@ export class Graph {
 
   hasWeight(name: string): boolean {
     return this.#weights.tensors.has(this.#prefix + name);
+  }
+
+  /** Whether a layer's weight, and its bias where it has one, are all zeros: its output is zero. */
+  isZeroLayer(name: string): boolean {
+    const { isZero } = this.#weights;
+    if (!isZero) return false;
+    const bias = this.#weights.tensors.get(`${this.#prefix}${name}.bias`);
+    return isZero(this.#tensor(`${name}.weight`)) && (!bias || isZero(bias));
   }
 
   /** The shape of a weight as the checkpoint has it. @throws GraphError when it is missing */

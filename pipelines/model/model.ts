@@ -13,6 +13,7 @@ import {
   readHeader,
   type SafetensorsFile,
 } from '../../networks/checkpoint/safetensors.ts';
+import { isZeroTensor } from '../../networks/checkpoint/zero-tensor.ts';
 import type { Graph, WeightFile } from '../../networks/onnx/graph.ts';
 import { createNetwork, type Network } from '../../networks/session.ts';
 import { writeTextEncoder } from '../../networks/text-encoder.ts';
@@ -160,7 +161,11 @@ export class Model {
     // file may have changed while it was read.
     refuseChanged(file);
     const name = `${kind} of ${path.basename(file.path)}`;
-    const graph = write({ location: path.basename(file.path), tensors: file.tensors });
+    const graph = write({
+      location: path.basename(file.path),
+      tensors: file.tensors,
+      isZero: (tensor) => isZeroTensor(file, tensor),
+    });
     const { device, threads } = this.#settings;
     const network = await createNetwork(name, graph, file.path, {
       device,
