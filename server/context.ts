@@ -14,6 +14,7 @@ import type { StyleFile } from './style-file.ts';
 export type Engine = Pick<
   Supervisor,
   | 'run'
+  | 'runSeries'
   | 'load'
   | 'unload'
   | 'interrupt'

@@ -36,6 +36,32 @@ export function startProgress(taskId: string): ProgressRecord {
   };
 }
 
+/** Where a job is in the series that a script runs. */
+export interface SeriesPlace {
+  /** 0-based. */
+  index: number;
+  /** Jobs of the series; 1 or more. */
+  count: number;
+}
+
+/** What runs: `id` is that of the engine's call, null between two jobs of a series. */
+export interface RunningTask {
+  id: number | null;
+  place: SeriesPlace;
+  record: ProgressRecord;
+}
+
+/** Tells the progress of one job of a series as that of the whole, each job an equal share. */
+export function placeProgress(progress: JobProgress, { index, count }: SeriesPlace): JobProgress {
+  if (count === 1) return progress;
+  return {
+    ...progress,
+    job: `Batch ${index + 1} out of ${count}`,
+    jobNo: index * progress.jobCount + progress.jobNo,
+    jobCount: count * progress.jobCount,
+  };
+}
+
 /** Copies a record for a reader. */
 export function snapshot(record: ProgressRecord): ProgressSnapshot {
   const { startedMs, ...rest } = record;

@@ -10,7 +10,14 @@ import { BACKOFF_LIMITS, type BackoffLimits, createBackoff } from './backoff.ts'
 import { PendingCalls } from './calls.ts';
 import { type EngineChild, forkEngine } from './child.ts';
 import { describeExit } from './exit.ts';
-import { type ProgressRecord, type ProgressSnapshot, snapshot, startProgress } from './progress.ts';
+import {
+  type ProgressSnapshot,
+  placeProgress,
+  type RunningTask,
+  type SeriesPlace,
+  snapshot,
+  startProgress,
+} from './progress.ts';
 import {
   type EngineAnswers,
   type EngineCall,
@@ -27,11 +34,16 @@ const MEMORY_ANSWER_MS = 250;
 /** How long the process may take until it is ready, ms; no model is loaded in this time. */
 const START_MS = 60_000;
 
+/** The place of a job that is not part of a series. */
+const WHOLE: SeriesPlace = { index: 0, count: 1 };
 /** Pixels whose first step surely ends within the watchdog's `loadMs`. */
 const WORK_UNIT_PIXELS = 1_024 * 1_024;
 
 /** `waiting` is the time before the next start; `failed` is a crash loop. */
 export type EngineState = 'stopped' | 'starting' | 'ready' | 'waiting' | 'failed';
+
+/** Runs one job of a series; null when the series was interrupted before the job began. */
+export type RunPart = (job: Job, place: SeriesPlace) => Promise<JobResult | null>;
 
 type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
@@ -64,7 +76,7 @@ export class Supervisor {
   /** Set when the watchdog kills: ms without a sign of life. */
   #silentMs: number | null = null;
   #restarts = 0;
-  #job: { id: number; record: ProgressRecord } | null = null;
+  #job: RunningTask | null = null;
   #lastJobTimestamp = '0';
   #lastMemory: EngineMemory | null = null;
 
@@ -121,19 +133,62 @@ export class Supervisor {
    */
   async run(job: Job, taskId: string, signal?: AbortSignal): Promise<JobResult> {
     await this.#whenReady(false);
-    const { id, answer } = this.#call({ type: 'run', job });
-    const record = startProgress(taskId);
-    this.#job = { id, record };
-    this.#lastJobTimestamp = record.jobTimestamp;
+    return this.#track(taskId, signal, (task) => this.#runPart(task, job, WHOLE, signal));
+  }
+
+  /**
+   * Runs several jobs as one task: one record of progress, and an interruption ends them all.
+   *
+   * @param work  hands over one job after the other; what it returns or throws is passed on
+   * @throws EngineError as `run` does
+   */
+  async runSeries<T>(
+    taskId: string,
+    signal: AbortSignal | undefined,
+    work: (run: RunPart) => Promise<T>,
+  ): Promise<T> {
+    return this.#track(taskId, signal, (task) =>
+      work(async (job, place) => {
+        if (task.record.interrupted) return null;
+        await this.#whenReady(false);
+        return this.#runPart(task, job, place, signal);
+      }),
+    );
+  }
+
+  async #track<T>(
+    taskId: string,
+    signal: AbortSignal | undefined,
+    work: (task: RunningTask) => Promise<T>,
+  ): Promise<T> {
+    if (this.#job !== null) throw busy();
+    const task: RunningTask = { id: null, place: WHOLE, record: startProgress(taskId) };
+    this.#job = task;
+    this.#lastJobTimestamp = task.record.jobTimestamp;
     const interrupt = () => this.interrupt();
     signal?.addEventListener('abort', interrupt, { once: true });
-    if (signal?.aborted === true) interrupt();
     try {
-      return await answer;
+      return await work(task);
     } finally {
       signal?.removeEventListener('abort', interrupt);
       this.#job = null;
     }
+  }
+
+  async #runPart(
+    task: RunningTask,
+    job: Job,
+    place: SeriesPlace,
+    signal: AbortSignal | undefined,
+  ): Promise<JobResult> {
+    const { id, answer } = this.#call({ type: 'run', job });
+    task.id = id;
+    task.place = place;
+    task.record.skipped = false;
+    if (signal?.aborted === true) this.interrupt();
+    return answer.finally(() => {
+      task.id = null;
+    });
   }
 
   /**
@@ -227,7 +282,9 @@ export class Supervisor {
         return;
       case 'progress':
         this.#beat(reply.id);
-        if (this.#job?.id === reply.id) this.#job.record.progress = reply.progress;
+        if (this.#job?.id === reply.id) {
+          this.#job.record.progress = placeProgress(reply.progress, this.#job.place);
+        }
         return;
       case 'preview':
         if (this.#job?.id === reply.id) {
@@ -281,7 +338,7 @@ export class Supervisor {
 
   #call<C extends EngineCall>(call: C): { id: number; answer: Promise<EngineAnswers[C['type']]> } {
     if (call.type !== 'memory' && this.#calls.isBusy) {
-      throw new EngineError('ENGINE_BUSY', 'The engine already works on another request.');
+      throw busy();
     }
     const opened = this.#calls.open<C['type']>(call.type, measureWork(call));
     this.#child?.send({ ...call, id: opened.id });
@@ -297,7 +354,7 @@ export class Supervisor {
     const { id, record } = this.#job;
     record.interrupted ||= flags.interrupted;
     record.skipped ||= flags.skipped;
-    this.#child?.send({ type: 'control', id, ...flags });
+    if (id !== null) this.#child?.send({ type: 'control', id, ...flags });
     return true;
   }
 
@@ -327,6 +384,10 @@ export class Supervisor {
   #log(level: LogLevel, message: string, fields: Record<string, unknown>): void {
     this.#options.log?.(level, message, fields);
   }
+}
+
+function busy(): EngineError {
+  return new EngineError('ENGINE_BUSY', 'The engine already works on another request.');
 }
 
 /** Pixels of a batch in units of one 1024 x 1024 picture, 1 for less and for what is no job. */

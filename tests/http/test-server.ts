@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Job, JobResult, ModelFile } from '../../pipelines/job.ts';
 import { createApp } from '../../server/app.ts';
 import type { Context, Engine } from '../../server/context.ts';
-import type { ProgressSnapshot } from '../../server/engine/supervisor.ts';
+import type { ProgressSnapshot, RunPart } from '../../server/engine/supervisor.ts';
 import { createLogger } from '../../server/logging.ts';
 import { Loras } from '../../server/loras.ts';
 import { createMetrics } from '../../server/metrics.ts';
@@ -47,6 +47,14 @@ export class FakeEngine implements Engine {
       stepsExecuted: job.steps,
       ...result,
     };
+  }
+
+  runSeries<T>(
+    taskId: string,
+    signal: AbortSignal | undefined,
+    work: (run: RunPart) => Promise<T>,
+  ): Promise<T> {
+    return work((job) => this.run(job, taskId, signal));
   }
 
   async load(checkpoint: ModelFile, vae: ModelFile | null): Promise<void> {

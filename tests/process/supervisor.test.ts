@@ -99,6 +99,35 @@ describe('a sound engine', () => {
     expect((await work).stepsExecuted).toBeLessThan(150);
   });
 
+  it('runs a series as one task whose progress never falls back', async () => {
+    start();
+    const seen: number[] = [];
+    const results = await supervisor.runSeries('a', undefined, async (run) => {
+      const parts = [];
+      for (let index = 0; index < 3; index++) {
+        parts.push(await run(createJob({ prompt: 'delay:5', nIter: 2 }), { index, count: 3 }));
+        const { jobNo = -1, jobCount = 0 } = supervisor.progress()?.progress ?? {};
+        seen.push(jobNo, jobCount);
+      }
+      return parts;
+    });
+    expect(results.map((result) => result?.images.length)).toEqual([2, 2, 2]);
+    expect(seen).toEqual([1, 6, 3, 6, 5, 6]);
+    expect(supervisor.progress()).toBeNull();
+  });
+
+  it('starts no further job of a series that was interrupted', async () => {
+    start();
+    const parts = await supervisor.runSeries('a', undefined, async (run) => {
+      const first = run(createJob({ prompt: 'delay:50', steps: 100 }), { index: 0, count: 2 });
+      await vi.waitFor(() => expect(supervisor.progress()?.progress).toBeTruthy(), START_MS);
+      supervisor.interrupt();
+      return [await first, await run(createJob(), { index: 1, count: 2 })];
+    });
+    expect(parts[0]?.stepsExecuted).toBeLessThan(100);
+    expect(parts[1]).toBeNull();
+  });
+
   it('has nothing to interrupt when it is idle', async () => {
     start();
     await untilState('ready');
