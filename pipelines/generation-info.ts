@@ -1,10 +1,10 @@
 /** What is told about finished pictures: the infotext of each, and the web UI's `info` object. */
 import { buildInfotext, generationFields, type InfotextField } from '../images/infotext.ts';
-import { pythonFloat } from '../images/python-format.ts';
 import type { AppliedLora } from '../lora/plan.ts';
 import type { DrawJob } from './job.ts';
 import type { Model } from './model/model.ts';
 import { findSampler, findScheduler } from './samplers/catalogue.ts';
+import { samplingFields } from './sampling-fields.ts';
 
 /** Printed as `Version` in every infotext; no web UI version, so none of its workarounds for its own old versions apply. */
 export const VERSION = 'sdserve 0.1.0';
@@ -34,31 +34,7 @@ function scheduleLabel(job: DrawJob): string {
 /** Pairs for what differs from the defaults, in the web UI's order and words. */
 function extraFields(job: DrawJob, loras: readonly AppliedLora[]): InfotextField[] {
   const { options } = job;
-  const entry = findSampler(job.sampler);
-  const fields: InfotextField[] = [];
-  const add = (key: string, value: number, usual: number) => {
-    if (value !== usual) fields.push([key, pythonFloat(value)]);
-  };
-  const isTimestep = entry?.family === 'timestep';
-  if (entry?.takes.includes('eta')) {
-    if (isTimestep) add('Eta DDIM', job.eta ?? options.etaDdim, 0);
-    else add('Eta', job.eta ?? options.etaAncestral, 1);
-  }
-  if (entry?.takes.includes('churn')) {
-    add('Sigma churn', options.sChurn, 0);
-    add('Sigma tmin', options.sTmin, 0);
-    add('Sigma tmax', options.sTmax, 0);
-    add('Sigma noise', options.sNoise, 1);
-  }
-  if (!isTimestep) {
-    add('Schedule min sigma', options.sigmaMin, 0);
-    add('Schedule max sigma', options.sigmaMax, 0);
-    add('Schedule rho', options.rho, 0);
-    if (options.sgmNoiseMultiplier) fields.push(['SGM noise multiplier', true]);
-  }
-  if (options.alwaysDiscardNextToLastSigma) fields.push(['Discard penultimate sigma', true]);
-  add('NGMS', options.sMinUncond, 0);
-  if (options.padCondUncond) fields.push(['Pad conds', true]);
+  const fields = samplingFields(job);
   if (options.emphasis !== 'Original' && /[([]/.test(job.prompt + job.negativePrompt))
     fields.push(['Emphasis', options.emphasis]);
   const hashes = loras.filter(({ hash }) => hash !== null);

@@ -53,13 +53,40 @@ export interface JobOptions {
   sTmax: number;
   sNoise: number;
   sMinUncond: number;
+  /** Whether `sMinUncond` holds for every model call and not for every second one. */
+  sMinUncondAll: boolean;
+  /** Share of the model calls, 0 … 1, that go without the negative prompt at the start. */
+  skipEarlyCond: number;
+  /** Share of CFG rescale, 0 … 1 (Lin et al. 2024, section 3.4); 0 = off. */
+  cfgRescale: number;
   /** Schedule overrides; 0 = the model's or scheduler's own. */
   sigmaMin: number;
   sigmaMax: number;
   rho: number;
+  /** Schedules between 0.1 and 10 instead of the model's own ends. */
+  useOldKarrasSigmas: boolean;
+  /** Shape of the Beta scheduler. */
+  betaAlpha: number;
+  betaBeta: number;
+  /** What the noise levels of the model are made from. */
+  noiseSchedule: 'Default' | 'Zero Terminal SNR';
+  /** Whether products of alpha are rounded to half precision first. */
+  downcastsAlphas: boolean;
+  /** Whether the network is told the nearest whole timestep. */
+  quantizesTimesteps: boolean;
+  uniPc: {
+    variant: 'bh1' | 'bh2' | 'vary_coeff';
+    skipType: 'time_uniform' | 'time_quadratic' | 'logSNR';
+    order: number;
+    lowerOrderFinal: boolean;
+  };
+  /** The web UI's older reading of `[from:to:when]`. */
+  useOldScheduling: boolean;
   alwaysDiscardNextToLastSigma: boolean;
   sgmNoiseMultiplier: boolean;
   padCondUncond: boolean;
+  /** Bring uncond to the length of cond by its last vector, or cut it. */
+  padCondUncondV0: boolean;
   batchCondUncond: boolean;
   sdxlCropTop: number;
   sdxlCropLeft: number;

@@ -64,7 +64,12 @@ export async function prepareNetwork(
     steps: job.steps,
     alwaysDiscardNextToLastSigma: options.alwaysDiscardNextToLastSigma,
   });
-  const plan = planConditioning({ prompt, negativePrompt: job.negativePrompt, steps: totalCalls });
+  const plan = planConditioning({
+    prompt,
+    negativePrompt: job.negativePrompt,
+    steps: totalCalls,
+    useOldScheduling: options.useOldScheduling,
+  });
   return createNetworkCalls(model, {
     plan,
     encoded: await encodePlan(model, plan, options, (prefix) => loras?.feeds(prefix)),
@@ -72,6 +77,7 @@ export async function prepareNetwork(
     extraChannels:
       extraChannels ?? (await concatConditioning(model, latentShape(job, model, 1), job.tiling)),
     padCondUncond: options.padCondUncond,
+    padCondUncondV0: options.padCondUncondV0,
     batchCondUncond: options.batchCondUncond,
     circular: job.tiling,
     lora: loras?.feeds(model.config.unet.prefix),

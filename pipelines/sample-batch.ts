@@ -79,11 +79,11 @@ export async function sampleBatch(
     steps: job.steps,
     options: { ...options, eta: job.eta, isXl: model.config.sizeEmbedding !== null },
     guidance: {
+      ...options,
       cfgScale: job.cfgScale,
       weights: seeds.map(() => network.weights),
-      sMinUncond: options.sMinUncond,
     },
-    modelSigmas: model.sigmas,
+    modelSigmas: model.sigmasFor(options),
     prediction: await model.prediction(),
     network: network.call,
     noise,

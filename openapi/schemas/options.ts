@@ -49,14 +49,20 @@ export const Options = z
     pad_cond_uncond: bool()
       .default(false)
       .describe('Pad prompt and negative prompt to the same length.'),
-    pad_cond_uncond_v0: bool().default(false).describe(UNUSED),
+    pad_cond_uncond_v0: bool()
+      .default(false)
+      .describe('Bring the negative prompt to the prompt’s length by its last vector, or cut it.'),
     batch_cond_uncond: bool()
       .default(true)
       .describe('Run prompt and negative prompt in one batch.'),
     persistent_cond_cache: bool().default(true).describe(UNUSED),
-    enable_prompt_comments: bool().default(true).describe(UNUSED),
+    enable_prompt_comments: bool()
+      .default(true)
+      .describe('Leave out what follows a # in prompts, to the end of its line.'),
     use_old_emphasis_implementation: bool().default(false).describe(UNUSED),
-    use_old_scheduling: bool().default(false).describe(UNUSED),
+    use_old_scheduling: bool()
+      .default(false)
+      .describe('In `[from:to:when]` a number below 1 is a share of the steps, dot or not.'),
     sdxl_crop_top: whole(0, 4096).default(0).describe('Crop told to SDXL.'),
     sdxl_crop_left: whole(0, 4096).default(0).describe('Crop told to SDXL.'),
     sdxl_refiner_low_aesthetic_score: float(0, 10)
@@ -94,8 +100,17 @@ export const Options = z
     s_min_uncond: float(0, 1000)
       .default(0)
       .describe('Used when a request sends no `s_min_uncond`.'),
-    s_min_uncond_all: bool().default(false).describe(UNUSED),
-    skip_early_cond: float(0, 1).default(0).describe(UNUSED),
+    s_min_uncond_all: bool()
+      .default(false)
+      .describe('Whether `s_min_uncond` holds for every model call and not every second one.'),
+    skip_early_cond: float(0, 1)
+      .default(0)
+      .describe('Share of the model calls that go without negative prompt at the start.'),
+    cfg_rescale: float(0, 1)
+      .default(0)
+      .describe(
+        'CFG rescale of the model’s prediction (Lin et al. 2024), for v-prediction models. Not an option of A1111.',
+      ),
     sigma_min: float(0, 1000)
       .default(0)
       .describe('Lower end of the schedule; 0 is the model’s own.'),
@@ -107,16 +122,30 @@ export const Options = z
       .default(false)
       .describe('Drop the last but one sigma with every sampler.'),
     sgm_noise_multiplier: bool().default(false).describe('Scale the first noise as sgm does.'),
-    uni_pc_variant: word().default('bh1').describe(UNUSED),
-    uni_pc_skip_type: word().default('time_uniform').describe(UNUSED),
-    uni_pc_order: whole(1, 50).default(3).describe(UNUSED),
-    uni_pc_lower_order_final: bool().default(true).describe(UNUSED),
-    sd_noise_schedule: word().default('Default').describe(UNUSED),
-    beta_dist_alpha: float(0, 5).default(0.6).describe(UNUSED),
-    beta_dist_beta: float(0, 5).default(0.6).describe(UNUSED),
-    enable_quantization: bool().default(false).describe(UNUSED),
-    use_old_karras_scheduler_sigmas: bool().default(false).describe(UNUSED),
-    use_downcasted_alpha_bar: bool().default(false).describe(UNUSED),
+    uni_pc_variant: oneOf(['bh1', 'bh2', 'vary_coeff'])
+      .default('bh1')
+      .describe('Weights of UniPC.'),
+    uni_pc_skip_type: oneOf(['time_uniform', 'time_quadratic', 'logSNR'])
+      .default('time_uniform')
+      .describe('How UniPC spaces its times.'),
+    uni_pc_order: whole(1, 50).default(3).describe('Order of UniPC; at most the steps.'),
+    uni_pc_lower_order_final: bool()
+      .default(true)
+      .describe('Whether UniPC lowers its order in the last steps.'),
+    sd_noise_schedule: oneOf(['Default', 'Zero Terminal SNR'])
+      .default('Default')
+      .describe('Noise levels of the model; the second ends in pure noise.'),
+    beta_dist_alpha: float(0.01, 5).default(0.6).describe('alpha of the Beta scheduler.'),
+    beta_dist_beta: float(0.01, 5).default(0.6).describe('beta of the Beta scheduler.'),
+    enable_quantization: bool()
+      .default(false)
+      .describe('Tell the model whole timesteps only, as its training did.'),
+    use_old_karras_scheduler_sigmas: bool()
+      .default(false)
+      .describe('Schedules between 0.1 and 10, as before Karras’ was corrected.'),
+    use_downcasted_alpha_bar: bool()
+      .default(false)
+      .describe('Round the model’s noise levels to half precision first, as old versions did.'),
     refiner_switch_by_sample_steps: bool().default(false).describe(UNUSED),
     no_dpmpp_sde_batch_determinism: bool().default(false).describe(UNUSED),
     hide_samplers: names().default([]).describe(UNUSED),

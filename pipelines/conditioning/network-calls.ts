@@ -16,6 +16,8 @@ export interface NetworkCallOptions {
   extraChannels: Float32Array | null;
   /** Pad the shorter of cond and uncond with empty prompts instead of running them apart. */
   padCondUncond: boolean;
+  /** Repeat the last vector of uncond up to the length of cond, or cut it there. */
+  padCondUncondV0?: boolean;
   /** Run cond and uncond in one batch. */
   batchCondUncond: boolean;
   circular: boolean;
@@ -93,6 +95,8 @@ function arrange(
     Math.max(0, ...texts.filter((_, i) => isUncond[i] === wanted).map(({ tokens }) => tokens));
   // AND parts of unequal length are brought to the longest of them in any case.
   const own = isUncond.map(lengthOf);
+  const longestCond = lengthOf(false);
+  if (options.padCondUncondV0) own.fill(longestCond);
   const lengths = options.padCondUncond ? own.map(() => Math.max(...own)) : own;
   const groups = new Map<string, number[]>();
   rows.forEach((_, i) => {
@@ -108,7 +112,7 @@ function arrange(
       const text = texts[row] as EncodedText;
       const target = context.subarray(i * tokens * contextDim, (i + 1) * tokens * contextDim);
       const ownEnd = (own[row] as number) * contextDim;
-      target.set(text.context);
+      target.set(text.context.subarray(0, ownEnd));
       repeat(target.subarray(0, ownEnd), text.context.length, text.context.slice(-contextDim));
       repeat(target, ownEnd, options.encoded.empty.context);
       const sizes = options.sizes?.[isUncond[row] ? 'uncond' : 'cond'];

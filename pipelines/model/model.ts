@@ -19,7 +19,7 @@ import { createNetwork, type Network } from '../../networks/session.ts';
 import { writeTextEncoder } from '../../networks/text-encoder.ts';
 import { writeUnet } from '../../networks/unet.ts';
 import { writeVaeDecoder, writeVaeEncoder } from '../../networks/vae.ts';
-import type { EngineSettings, ModelFile } from '../job.ts';
+import type { EngineSettings, JobOptions, ModelFile } from '../job.ts';
 import { createModelSigmas, type ModelSigmas } from '../sampling/model-sigmas.ts';
 import { refuseChanged, refuseOverwritten } from './file-guard.ts';
 import { type FoundVae, findVae } from './find-vae.ts';
@@ -37,7 +37,6 @@ type Kind = 'text' | 'unet' | 'decoder' | 'encoder';
 export class Model {
   readonly checkpoint: ModelFile;
   readonly config: ModelConfig;
-  readonly sigmas: ModelSigmas;
   /** LoRA files read for this model. */
   readonly loras = new LoraStore();
   readonly #parts: Parts;
@@ -50,7 +49,6 @@ export class Model {
   private constructor(parts: Parts, vae: FoundVae, settings: EngineSettings) {
     this.checkpoint = parts.checkpoint;
     this.config = parts.config;
-    this.sigmas = createModelSigmas({ zeroTerminalSnr: parts.config.zeroTerminalSnr });
     this.#parts = parts;
     this.#vae = vae;
     this.#settings = settings;
@@ -105,6 +103,17 @@ export class Model {
   refuseOverwritten(): void {
     refuseOverwritten(this.#parts.file);
     refuseOverwritten(this.#vae.file);
+  }
+
+  /** The noise levels it was trained on, with what a job's options change about them. */
+  sigmasFor(
+    options: Pick<JobOptions, 'noiseSchedule' | 'downcastsAlphas' | 'quantizesTimesteps'>,
+  ): ModelSigmas {
+    return createModelSigmas({
+      zeroTerminalSnr: this.config.zeroTerminalSnr || options.noiseSchedule === 'Zero Terminal SNR',
+      downcast: options.downcastsAlphas,
+      quantize: options.quantizesTimesteps,
+    });
   }
 
   /** The layers that LoRAs can change. */

@@ -8,6 +8,9 @@ const BETA_END = 0.012;
 /** What a zero-terminal-SNR schedule ends at instead of 0, so that sigma stays finite (about 4518). */
 const TERMINAL_ALPHA = 4.8973451890853435e-8;
 
+/** Bits of half precision after the leading one. */
+const HALF_BITS = 10;
+
 const f32 = Math.fround;
 
 /** The noise levels a model was trained on; all f32. */
@@ -31,6 +34,8 @@ export interface ModelSigmasOptions {
   zeroTerminalSnr?: boolean;
   /** Tell the network the nearest trained timestep instead of a fractional one. */
   quantize?: boolean;
+  /** Round the products of 1 - beta to half precision, as old versions of the web UI held them. */
+  downcast?: boolean;
 }
 
 /**
@@ -51,7 +56,8 @@ export function createModelSigmas(options: ModelSigmasOptions = {}): ModelSigmas
     product *= 1 - (start + step * t) ** 2;
     alphasCumprod[t] = product;
   }
-  const alphas = options.zeroTerminalSnr ? rescaleToZeroSnr(alphasCumprod) : alphasCumprod;
+  const held = options.downcast ? alphasCumprod.map(roundToHalf) : alphasCumprod;
+  const alphas = options.zeroTerminalSnr ? rescaleToZeroSnr(held) : held;
   return createGrid(alphas, 1, options.quantize ?? false);
 }
 
@@ -85,6 +91,14 @@ function createGrid(alphasCumprod: Float32Array, stride: number, quantize: boole
 
 function alphaToSigma(alpha: number): number {
   return f32(Math.sqrt(f32(f32(1 - alpha) / alpha)));
+}
+
+/** Rounds to the 11 significant bits of half precision, ties to even; for 2^-14 <= value <= 1. */
+function roundToHalf(value: number): number {
+  const unit = 2 ** (Math.floor(Math.log2(value)) - HALF_BITS);
+  const below = Math.floor(value / unit);
+  const rest = value / unit - below;
+  return (rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below) * unit;
 }
 
 function rescaleToZeroSnr(alphasCumprod: Float32Array): Float32Array {

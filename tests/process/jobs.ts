@@ -1,5 +1,6 @@
 /** A txt2img job as the HTTP side would send it, for tests of the engine process. */
 import type { Txt2ImgJob } from '../../pipelines/job.ts';
+import { makeJob } from '../pipelines/job.ts';
 
 /** Makes a job of 3 steps at 64 x 64; `changes` replace its members. */
 export function createJob(changes: Partial<Txt2ImgJob> = {}): Txt2ImgJob {
@@ -31,39 +32,7 @@ export function createJob(changes: Partial<Txt2ImgJob> = {}): Txt2ImgJob {
     denoisingStrength: null,
     grid: false,
     output: { format: 'png', quality: 80, writeInfotext: true },
-    options: {
-      noiseSource: 'NV',
-      clipSkip: 1,
-      sdxlClipLSkip: false,
-      emphasis: 'Original',
-      commaPaddingBacktrack: 20,
-      etaNoiseSeedDelta: 0,
-      etaAncestral: 1,
-      etaDdim: 0,
-      sChurn: 0,
-      sTmin: 0,
-      sTmax: 0,
-      sNoise: 1,
-      sMinUncond: 0,
-      sigmaMin: 0,
-      sigmaMax: 0,
-      rho: 0,
-      alwaysDiscardNextToLastSigma: false,
-      sgmNoiseMultiplier: false,
-      padCondUncond: false,
-      batchCondUncond: true,
-      sdxlCropTop: 0,
-      sdxlCropLeft: 0,
-      sdxlRefinerLowAestheticScore: 2.5,
-      sdxlRefinerHighAestheticScore: 6,
-      previewEverySteps: 1,
-      addModelName: true,
-      addModelHash: true,
-      addVaeName: true,
-      addVaeHash: true,
-      addVersion: true,
-      addLoraHashes: true,
-    },
+    options: { ...makeJob('').options, previewEverySteps: 1 },
     comments: [],
     ...changes,
   };

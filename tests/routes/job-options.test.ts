@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { JobOptions } from '../../pipelines/job.ts';
+import { startTestServer, type TestServer } from '../http/test-server.ts';
+
+let server: TestServer;
+
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterAll(() => server.close());
+
+/** The options that a job comes to with one option overridden, and without. */
+async function optionsWith(override_settings: object): Promise<JobOptions> {
+  const response = await server.post('/sdapi/v1/txt2img', { steps: 1, override_settings });
+  expect(response.status).toBe(200);
+  return server.engine.jobs.at(-1)!.options;
+}
+
+describe('override_settings reach the job', () => {
+  it.each<[string, unknown, Partial<JobOptions>]>([
+    ['s_min_uncond', 2.5, { sMinUncond: 2.5 }],
+    ['s_min_uncond_all', true, { sMinUncondAll: true }],
+    ['skip_early_cond', 0.25, { skipEarlyCond: 0.25 }],
+    ['cfg_rescale', 0.7, { cfgRescale: 0.7 }],
+    ['sigma_min', 0.1, { sigmaMin: 0.1 }],
+    ['sigma_max', 10, { sigmaMax: 10 }],
+    ['rho', 5, { rho: 5 }],
+    ['use_old_karras_scheduler_sigmas', true, { useOldKarrasSigmas: true }],
+    ['beta_dist_alpha', 0.9, { betaAlpha: 0.9 }],
+    ['beta_dist_beta', 0.3, { betaBeta: 0.3 }],
+    ['sd_noise_schedule', 'Zero Terminal SNR', { noiseSchedule: 'Zero Terminal SNR' }],
+    ['use_downcasted_alpha_bar', true, { downcastsAlphas: true }],
+    ['enable_quantization', true, { quantizesTimesteps: true }],
+    ['always_discard_next_to_last_sigma', true, { alwaysDiscardNextToLastSigma: true }],
+    ['sgm_noise_multiplier', true, { sgmNoiseMultiplier: true }],
+    ['use_old_scheduling', true, { useOldScheduling: true }],
+    ['eta_noise_seed_delta', 31337, { etaNoiseSeedDelta: 31337 }],
+    ['eta_ancestral', 0.5, { etaAncestral: 0.5 }],
+    ['eta_ddim', 0.5, { etaDdim: 0.5 }],
+    ['s_churn', 3, { sChurn: 3 }],
+    ['s_noise', 1.01, { sNoise: 1.01 }],
+    ['pad_cond_uncond', true, { padCondUncond: true }],
+    ['pad_cond_uncond_v0', true, { padCondUncondV0: true }],
+    ['batch_cond_uncond', false, { batchCondUncond: false }],
+  ])('%s', async (key, value, expected) => {
+    const usual = await optionsWith({});
+    expect(usual).not.toMatchObject(expected);
+    expect(await optionsWith({ [key]: value })).toEqual({ ...usual, ...expected });
+  });
+
+  it('UniPC has four of them', async () => {
+    const { uniPc } = await optionsWith({
+      uni_pc_variant: 'vary_coeff',
+      uni_pc_skip_type: 'logSNR',
+      uni_pc_order: 2,
+      uni_pc_lower_order_final: false,
+    });
+    expect(uniPc).toEqual({
+      variant: 'vary_coeff',
+      skipType: 'logSNR',
+      order: 2,
+      lowerOrderFinal: false,
+    });
+  });
+
+  it('a value that has no reading leaves the option as it was', async () => {
+    expect((await optionsWith({ sd_noise_schedule: 'Cosine' })).noiseSchedule).toBe('Default');
+  });
+});
