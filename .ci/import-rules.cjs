@@ -20,11 +20,11 @@ module.exports = {
     only('routes', [
       '^openapi/',
       '^images/',
-      '^server/(engine/(supervisor|protocol)|loras|errors|limits|queue|options|settings|context|metrics|output|styles)\\.ts$',
-      '^networks/checkpoint/catalogue\\.ts$',
+      '^server/(engine/(supervisor|protocol)|loras|upscalers|errors|limits|queue|options|settings|context|metrics|output|styles|style-extract)\\.ts$',
+      '^networks/(checkpoint|upscaler)/catalogue\\.ts$',
       '^lora/catalogue\\.ts$',
-      // Plain data, arithmetic and text: names of samplers, the plan of steps, prompt comments.
-      '^pipelines/(samplers/catalogue|sampling/plan|prompt/comments|job)\\.ts$',
+      // Plain data, arithmetic and text: names of samplers, the plan of steps, prompt syntax.
+      '^pipelines/(samplers/catalogue|sampling/plan|prompt/comments|prompt/attention|hires/latent-modes|job)\\.ts$',
     ]),
     {
       name: 'server-imports',

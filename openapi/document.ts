@@ -10,6 +10,13 @@ import {
   SDVaeItem,
 } from './schemas/catalogues.ts';
 import { ApiError, HTTPValidationError, ValidationError } from './schemas/errors.ts';
+import {
+  LatentUpscalerModeItem,
+  PngInfoRequest,
+  PngInfoResponse,
+  RealesrganItem,
+  UpscalerItem,
+} from './schemas/extras.ts';
 import { Options } from './schemas/options.ts';
 import {
   PendingTasksResponse,
@@ -28,6 +35,7 @@ import { TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
 /** Names of components: A1111's own where it has the schema. */
 const REQUESTS = {
   StableDiffusionTxt2ImgProcessingAPI: Txt2ImgRequest,
+  PNGInfoRequest: PngInfoRequest,
   ProgressRequest: TaskProgressRequest,
 };
 const ANSWERS = {
@@ -36,7 +44,11 @@ const ANSWERS = {
   MemoryResponse,
   OptionsModel: Options,
   PendingTasksResponse,
+  LatentUpscalerModeItem,
+  PNGInfoResponse: PngInfoResponse,
   PromptStyleItem,
+  RealesrganItem,
+  UpscalerItem,
   QueueStatusResponse,
   ReadyResponse,
   SDModelItem,

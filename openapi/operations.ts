@@ -8,6 +8,13 @@ import {
   SDModelItem,
   SDVaeItem,
 } from './schemas/catalogues.ts';
+import {
+  LatentUpscalerModeItem,
+  PngInfoRequest,
+  PngInfoResponse,
+  RealesrganItem,
+  UpscalerItem,
+} from './schemas/extras.ts';
 import { Options } from './schemas/options.ts';
 import {
   PendingTasksResponse,
@@ -55,6 +62,16 @@ const OPERATIONS: readonly Operation[] = [
     body: Txt2ImgRequest,
     answer: TextToImageResponse,
     statuses: [400, 404, 413, 415, ...QUEUED],
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/png-info',
+    id: 'pnginfoapi_sdapi_v1_png_info_post',
+    tag: 'Generation',
+    summary: 'Reads how a picture was made.',
+    body: PngInfoRequest,
+    answer: PngInfoResponse,
+    statuses: [413, 415],
   },
   {
     method: 'get',
@@ -148,6 +165,30 @@ const OPERATIONS: readonly Operation[] = [
     tag: 'Lists',
     summary: 'Lists schedulers.',
     answer: { listOf: SchedulerItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/upscalers',
+    id: 'get_upscalers_sdapi_v1_upscalers_get',
+    tag: 'Lists',
+    summary: 'Lists upscalers.',
+    answer: { listOf: UpscalerItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/latent-upscale-modes',
+    id: 'get_latent_upscale_modes_sdapi_v1_latent_upscale_modes_get',
+    tag: 'Lists',
+    summary: 'Lists the ways to enlarge a latent.',
+    answer: { listOf: LatentUpscalerModeItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/realesrgan-models',
+    id: 'get_realesrgan_models_sdapi_v1_realesrgan_models_get',
+    tag: 'Lists',
+    summary: 'Lists Real-ESRGAN models.',
+    answer: { listOf: RealesrganItem },
   },
   {
     method: 'get',

@@ -7,11 +7,13 @@ import { interruptRoutes } from '../routes/interrupt.ts';
 import { loraRoutes } from '../routes/loras.ts';
 import { memoryRoutes } from '../routes/memory.ts';
 import { optionRoutes } from '../routes/options.ts';
+import { pngInfoRoutes } from '../routes/png-info.ts';
 import { progressRoutes } from '../routes/progress.ts';
 import { samplerRoutes } from '../routes/samplers.ts';
 import { sdModelRoutes } from '../routes/sd-models.ts';
 import { serverControlRoutes } from '../routes/server-control.ts';
 import { txt2imgRoutes } from '../routes/txt2img.ts';
+import { upscalerRoutes } from '../routes/upscalers.ts';
 import { requireUser } from './auth.ts';
 import { readJsonBody } from './body.ts';
 import type { Context } from './context.ts';
@@ -51,6 +53,8 @@ export function createApp(context: Context): Express {
   app.use(readJsonBody());
   for (const routes of [
     txt2imgRoutes,
+    pngInfoRoutes,
+    upscalerRoutes,
     progressRoutes,
     interruptRoutes,
     optionRoutes,

@@ -9,6 +9,7 @@ import type { Output } from './output.ts';
 import type { JobQueue } from './queue.ts';
 import type { Settings } from './settings.ts';
 import type { StyleFile } from './style-file.ts';
+import type { Upscalers } from './upscalers.ts';
 
 /** The supervisor as routes see it; tests put a stand-in here. */
 export type Engine = Pick<
@@ -30,6 +31,7 @@ export interface Context {
   readonly options: OptionsStore;
   readonly models: Models;
   readonly loras: Loras;
+  readonly upscalers: Upscalers;
   readonly styles: Pick<StyleFile, 'all'>;
   readonly queue: JobQueue;
   readonly engine: Engine;

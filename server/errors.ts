@@ -15,10 +15,17 @@ export const ERROR_STATUS = {
   SAMPLER_NOT_FOUND: 400,
   SCHEDULER_NOT_FOUND: 400,
   MODEL_NOT_FOUND: 404,
+  UPSCALER_NOT_FOUND: 404,
   SCRIPT_NOT_FOUND: 422,
   /** The request asks for something that would change the picture and is not here. */
   UNSUPPORTED_FEATURE: 422,
   LIMIT_EXCEEDED: 422,
+  /** A picture of a request that cannot be read: codes of `images/errors.ts`. */
+  INVALID_BASE64: 422,
+  UNSUPPORTED_FORMAT: 422,
+  CORRUPT_IMAGE: 422,
+  IMAGE_TOO_LARGE: 422,
+  TEXT_TOO_LARGE: 422,
   OPTIONS_NOT_SAVED: 500,
   QUEUE_FULL: 429,
   SHUTTING_DOWN: 503,
@@ -70,7 +77,8 @@ export function toErrorAnswer(thrown: unknown): ErrorAnswer {
   if ('faults' in error && Array.isArray(error.faults)) {
     return { status, headers, body: { detail: error.faults as Fault[], message: error.message } };
   }
-  const isDeliberate = error instanceof HttpError;
+  // What the client can mend is told as A1111 tells its own refusals.
+  const isDeliberate = error instanceof HttpError || status < 500;
   return {
     status,
     headers,

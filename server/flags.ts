@@ -64,6 +64,18 @@ export const FLAGS = [
   },
   { name: 'vae-dir', value: 'folder', kind: 'text', describe: 'one more folder of separate VAEs' },
   {
+    name: 'esrgan-models-path',
+    value: 'folder',
+    kind: 'text',
+    describe: 'folder of ESRGAN upscalers (default: ESRGAN in the models folder)',
+  },
+  {
+    name: 'realesrgan-models-path',
+    value: 'folder',
+    kind: 'text',
+    describe: 'folder of Real-ESRGAN upscalers (default: RealESRGAN in the models folder)',
+  },
+  {
     name: 'embeddings-dir',
     value: 'folder',
     kind: 'text',
@@ -211,9 +223,7 @@ export const IGNORED_FLAGS: readonly { name: string; value?: true }[] = [
     'gfpgan-model',
     'gfpgan-models-path',
     'codeformer-models-path',
-    'esrgan-models-path',
     'bsrgan-models-path',
-    'realesrgan-models-path',
     'dat-models-path',
     'scunet-models-path',
     'swinir-models-path',

@@ -26,6 +26,8 @@ const RawSettings = z.object({
   'ckpt-dir': z.string().min(1).optional(),
   'lora-dir': z.string().min(1).optional(),
   'vae-dir': z.string().min(1).optional(),
+  'esrgan-models-path': z.string().min(1).optional(),
+  'realesrgan-models-path': z.string().min(1).optional(),
   'embeddings-dir': z.string().min(1).optional(),
   'styles-file': z.string().min(1).optional(),
   ckpt: z.string().min(1).optional(),
@@ -57,6 +59,8 @@ export interface Settings {
   readonly checkpointDirs: readonly string[];
   readonly loraDir: string;
   readonly vaeDirs: readonly string[];
+  readonly esrganDir: string;
+  readonly realesrganDir: string;
   readonly embeddingsDir: string;
   readonly outputDir: string;
   readonly stylesFile: string;
@@ -109,7 +113,9 @@ export function readSettings(
   const dataDir = resolve(raw['data-dir']);
   const modelsDir = resolve(raw['models-dir'] ?? join(dataDir, 'models'));
   const given = [raw['data-dir'], raw['models-dir'], raw['ckpt-dir'], raw['lora-dir']];
-  for (const folder of [...given, raw['vae-dir'], raw['embeddings-dir']]) checkFolder(folder);
+  const upscalers = [raw['esrgan-models-path'], raw['realesrgan-models-path']];
+  for (const folder of [...given, ...upscalers, raw['vae-dir'], raw['embeddings-dir']])
+    checkFolder(folder);
   return Object.freeze<Settings>({
     version,
     host: raw['server-name'] ?? (raw.listen ? '0.0.0.0' : '127.0.0.1'),
@@ -126,6 +132,8 @@ export function readSettings(
     ],
     loraDir: resolve(raw['lora-dir'] ?? join(modelsDir, 'Lora')),
     vaeDirs: [join(modelsDir, 'VAE'), ...resolveGiven(raw['vae-dir'])],
+    esrganDir: resolve(raw['esrgan-models-path'] ?? join(modelsDir, 'ESRGAN')),
+    realesrganDir: resolve(raw['realesrgan-models-path'] ?? join(modelsDir, 'RealESRGAN')),
     embeddingsDir: resolve(raw['embeddings-dir'] ?? join(dataDir, 'embeddings')),
     outputDir: join(dataDir, 'outputs'),
     stylesFile: resolve(raw['styles-file'] ?? join(dataDir, 'styles.csv')),

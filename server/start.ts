@@ -21,6 +21,7 @@ import { JobQueue } from './queue.ts';
 import { type Settings, StartError } from './settings.ts';
 import { createStop } from './shutdown.ts';
 import { StyleFile } from './style-file.ts';
+import { Upscalers } from './upscalers.ts';
 
 /** Compiled files lie beside each other as sources do; only the extension differs. */
 const ENGINE_ENTRY = fileURLToPath(
@@ -55,6 +56,7 @@ export async function startServer(
     options,
     models,
     loras,
+    upscalers: await Upscalers.open(settings, log),
     styles: new StyleFile(settings.stylesFile),
     queue,
     engine,

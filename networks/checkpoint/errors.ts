@@ -106,6 +106,8 @@ export const CHECKPOINT_ERRORS = {
   CONTROLNET: 'A ControlNet, T2I-Adapter or IP-Adapter.',
   MOTION_MODULE: 'An AnimateDiff motion module.',
   UPSCALER: 'An image upscaler.',
+  NOT_AN_UPSCALER: 'An upscaler was asked for and the file is none that can be run.',
+  UPSCALER_INCOMPLETE: 'A part of the upscaler is missing.',
   VISION_ENCODER: 'Only an image encoder.',
   LANGUAGE_MODEL: 'A language model.',
 } as const;

@@ -17,6 +17,7 @@ import { Output } from '../../server/output.ts';
 import { JobQueue } from '../../server/queue.ts';
 import { readSettings } from '../../server/settings.ts';
 import { StyleFile } from '../../server/style-file.ts';
+import { Upscalers } from '../../server/upscalers.ts';
 
 /** An engine in this process: notes what it is asked, answers what it is told. */
 export class FakeEngine implements Engine {
@@ -145,6 +146,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     options: OptionsStore.open(settings.configFile),
     models,
     loras,
+    upscalers: await Upscalers.open(settings, log),
     styles: new StyleFile(settings.stylesFile),
     queue: new JobQueue(settings.queueSize),
     engine,

@@ -81,6 +81,27 @@ describe('the other lists', () => {
   });
 });
 
+describe('upscalers', () => {
+  it('begin with the built-in ones, in the shape of A1111', async () => {
+    expect(await list('upscalers')).toEqual(
+      ['None', 'Lanczos', 'Nearest'].map((name) => ({
+        name,
+        model_name: null,
+        model_path: null,
+        model_url: null,
+        scale: 4,
+      })),
+    );
+    expect(await list('realesrgan-models')).toEqual([]);
+  });
+
+  it('include the ways to enlarge a latent', async () => {
+    const modes = await list('latent-upscale-modes');
+    expect(modes[0]).toEqual({ name: 'Latent' });
+    expect(modes.map(({ name }) => name)).toContain('Latent (bicubic antialiased)');
+  });
+});
+
 describe('markup in names', () => {
   it('is in no page', async () => {
     for (const path of ['/docs/', '/docs/?url=http://evil.example/x.json', '/']) {

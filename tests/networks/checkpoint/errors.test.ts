@@ -9,11 +9,10 @@ import {
 
 describe('CHECKPOINT_ERRORS', () => {
   it('has no code that nothing throws', () => {
-    const folder = path.resolve('networks/checkpoint');
-    const source = fs
-      .readdirSync(folder)
-      .filter((name) => name !== 'errors.ts')
-      .map((name) => fs.readFileSync(path.join(folder, name), 'utf8'))
+    const source = ['networks/checkpoint', 'networks/upscaler']
+      .flatMap((folder) => fs.readdirSync(folder).map((name) => path.join(folder, name)))
+      .filter((name) => !name.endsWith('errors.ts'))
+      .map((name) => fs.readFileSync(name, 'utf8'))
       .join('\n');
     // The integer reader builds these from the field: `${field}_NEGATIVE`.
     const built = /^(SHAPE|OFFSETS)_(TYPE|NEGATIVE|NOT_INTEGER|RANGE)$/;

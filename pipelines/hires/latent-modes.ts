@@ -1,0 +1,25 @@
+/** The ways to enlarge a latent, as plain data: both processes read the list. */
+
+/** A way to enlarge a latent; corners are not aligned in any of them. */
+export interface LatentUpscaleMode {
+  /** What requests and infotexts call it. */
+  name: string;
+  filter: 'bilinear' | 'bicubic' | 'nearest' | 'nearest-exact';
+  /** Whether a smaller target widens the filter. */
+  isAntialiased: boolean;
+}
+
+/** In the web UI's order. */
+export const LATENT_UPSCALE_MODES: readonly LatentUpscaleMode[] = [
+  { name: 'Latent', filter: 'bilinear', isAntialiased: false },
+  { name: 'Latent (antialiased)', filter: 'bilinear', isAntialiased: true },
+  { name: 'Latent (bicubic)', filter: 'bicubic', isAntialiased: false },
+  { name: 'Latent (bicubic antialiased)', filter: 'bicubic', isAntialiased: true },
+  { name: 'Latent (nearest)', filter: 'nearest', isAntialiased: false },
+  { name: 'Latent (nearest-exact)', filter: 'nearest-exact', isAntialiased: false },
+];
+
+/** Finds a mode by its name; null for anything else, such as the name of an upscaler. */
+export function findLatentMode(name: string): LatentUpscaleMode | null {
+  return LATENT_UPSCALE_MODES.find((mode) => mode.name === name) ?? null;
+}
