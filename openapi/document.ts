@@ -2,6 +2,8 @@
 import { z } from 'zod';
 import { listOperations, type Operation } from './operations.ts';
 import {
+  EmbeddingItem,
+  EmbeddingsResponse,
   LoraItem,
   PromptStyleItem,
   SamplerItem,
@@ -39,6 +41,8 @@ const REQUESTS = {
   ProgressRequest: TaskProgressRequest,
 };
 const ANSWERS = {
+  EmbeddingItem,
+  EmbeddingsResponse,
   HTTPValidationError,
   HealthResponse,
   MemoryResponse,

@@ -1,6 +1,7 @@
 /** Every endpoint with its schemas: what `/openapi.json` documents and what 405 is decided by. */
 import type { z } from 'zod';
 import {
+  EmbeddingsResponse,
   LoraItem,
   PromptStyleItem,
   SamplerItem,
@@ -228,6 +229,22 @@ const OPERATIONS: readonly Operation[] = [
     id: 'refresh_loras_sdapi_v1_refresh_loras_post',
     tag: 'Models',
     summary: 'Looks for new LoRAs.',
+    answer: Null,
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/embeddings',
+    id: 'get_embeddings_sdapi_v1_embeddings_get',
+    tag: 'Models',
+    summary: 'Lists textual inversion embeddings: those that fit the checkpoint, and the others.',
+    answer: EmbeddingsResponse,
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/refresh-embeddings',
+    id: 'refresh_embeddings_sdapi_v1_refresh_embeddings_post',
+    tag: 'Models',
+    summary: 'Looks for new embeddings.',
     answer: Null,
   },
   {

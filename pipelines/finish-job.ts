@@ -18,7 +18,7 @@ export async function finishJob(
   pictures: readonly RgbImage[],
   run: Omit<RunFacts, 'infotexts' | 'indexOfFirstImage'>,
 ): Promise<JobResult> {
-  const texts = pictures.map((_, i) => describePicture(job, run.seeds[i] ?? job, run.loras));
+  const texts = pictures.map((_, i) => describePicture(job, run.seeds[i] ?? job, run));
   const hasGrid = job.grid && pictures.length > 1;
   const all = hasGrid ? [makeGrid(pictures), ...pictures] : pictures;
   const infotexts = hasGrid ? [texts[0] as string, ...texts] : texts;

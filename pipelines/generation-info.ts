@@ -1,6 +1,7 @@
 /** What is told about finished pictures: the infotext of each, and the web UI's `info` object. */
 import { buildInfotext, generationFields, type InfotextField } from '../images/infotext.ts';
 import type { AppliedLora } from '../lora/plan.ts';
+import type { PromptEmbeddings } from './conditioning/prompt-embeddings.ts';
 import type { DrawJob } from './job.ts';
 import type { Model } from './model/model.ts';
 import { findSampler, findScheduler } from './samplers/catalogue.ts';
@@ -46,11 +47,19 @@ function extraFields(job: DrawJob, loras: readonly AppliedLora[]): InfotextField
   return fields;
 }
 
+/** `TI hashes`, each name without the characters that would end it. */
+function embeddingFields(job: DrawJob, { used }: Pick<PromptEmbeddings, 'used'>): InfotextField[] {
+  const hashes = used.filter(({ hash }) => hash !== null);
+  if (!job.options.addEmbeddingHashes || hashes.length === 0) return [];
+  const items = hashes.map(({ name, hash }) => `${name.replace(/[:,]/g, '')}: ${hash}`);
+  return [['TI hashes', items.join(', ')]];
+}
+
 /** Returns the infotext of one picture. */
 export function describePicture(
   job: DrawJob,
   seeds: PictureSeeds,
-  loras: readonly AppliedLora[],
+  { loras, embeddings }: Pick<RunFacts, 'loras' | 'embeddings'>,
 ): string {
   // The job's names, not the loaded model's: a hash may become known between two jobs.
   const { options, vae, checkpoint } = job;
@@ -78,7 +87,7 @@ export function describePicture(
       ensd: usesEnsd && (job.eta ?? options.etaAncestral) !== 0 ? options.etaNoiseSeedDelta : 0,
       rng: options.noiseSource === 'CPU' ? 'CPU' : 'GPU',
       tiling: job.tiling,
-      extra: extraFields(job, loras),
+      extra: [...extraFields(job, loras), ...embeddingFields(job, embeddings)],
       version: options.addVersion ? VERSION : null,
     }),
   });
@@ -93,9 +102,11 @@ export interface RunFacts {
   stepsExecuted: number;
   comments: readonly string[];
   loras: readonly AppliedLora[];
+  /** Its messages join the comments. */
+  embeddings: Pick<PromptEmbeddings, 'used' | 'messages'>;
 }
 
-/** Returns the members of A1111's `info`, in its order, then `steps_executed`, `comments` and `loras`. */
+/** Returns the members of A1111's `info`, in its order, then `steps_executed`, `comments`, `loras`, `embeddings`. */
 export function describeJob(job: DrawJob, model: Model, facts: RunFacts): Record<string, unknown> {
   const { seeds } = facts;
   return {
@@ -126,6 +137,7 @@ export function describeJob(job: DrawJob, model: Model, facts: RunFacts): Record
     extra_generation_params: Object.fromEntries([
       ['Schedule type', scheduleLabel(job)],
       ...extraFields(job, facts.loras),
+      ...embeddingFields(job, facts.embeddings),
     ]),
     index_of_first_image: facts.indexOfFirstImage,
     infotexts: facts.infotexts,
@@ -135,13 +147,14 @@ export function describeJob(job: DrawJob, model: Model, facts: RunFacts): Record
     is_using_inpainting_conditioning: model.config.variant === 'inpaint',
     version: VERSION,
     steps_executed: facts.stepsExecuted,
-    comments: facts.comments,
+    comments: [...facts.comments, ...facts.embeddings.messages],
     loras: facts.loras.map(({ name, hash, teWeight, unetWeight }) => ({
       name,
       te_weight: teWeight,
       unet_weight: unetWeight,
       hash,
     })),
+    embeddings: facts.embeddings.used,
   };
 }
 

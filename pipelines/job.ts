@@ -26,6 +26,22 @@ export interface LoraRef {
   hash: string | null;
 }
 
+/** A textual inversion embedding that the job's prompts may name. */
+export interface EmbeddingRef {
+  /** File name without extension. */
+  name: string;
+  /** Absolute path with symbolic links resolved. */
+  path: string;
+  /** 12 hex digits for the infotext's `TI hashes`; null while it is not known. */
+  hash: string | null;
+  /** Tokens that it takes; 0 when it cannot be used. */
+  vectors: number;
+  /** Width of its vectors: `single` for one text encoder, `clip_l` and `clip_g` for SDXL's two. */
+  widths: Readonly<Partial<Record<'single' | 'clip_l' | 'clip_g', number>>>;
+  /** Why it cannot be used, as far as the catalogue knows; null when it can. */
+  fault: string | null;
+}
+
 /** How finished pictures are encoded. */
 export interface OutputFormat {
   format: 'png' | 'jpeg' | 'webp';
@@ -101,6 +117,9 @@ export interface JobOptions {
   addVaeHash: boolean;
   addVersion: boolean;
   addLoraHashes: boolean;
+  addEmbeddingHashes: boolean;
+  /** Whether embeddings that LoRA files carry are among those hashes. */
+  addBundledEmbeddings: boolean;
 }
 
 /** What every job that draws pictures says, every name resolved and every number checked by the HTTP side. */
@@ -114,6 +133,8 @@ export interface DrawJob {
   negativePrompt: string;
   /** The LoRAs that the prompt's tags name, as far as they exist. */
   loras: readonly LoraRef[];
+  /** The embeddings that its prompts may name; most of them are not named. */
+  embeddings: readonly EmbeddingRef[];
   /** Whether the tags take effect; they are removed from the text in any case. */
   appliesNetworks: boolean;
   /** Names of the styles that were applied, for `info`. */

@@ -4,6 +4,12 @@ import { extractNetworkTags } from '../lora/syntax.ts';
 import { readLoraTags } from '../lora/tags.ts';
 import { encodePlan } from './conditioning/encode.ts';
 import { createNetworkCalls, type JobNetwork } from './conditioning/network-calls.ts';
+import {
+  candidatesIn,
+  candidatesOf,
+  type EmbeddingCandidate,
+  preparePromptEmbeddings,
+} from './conditioning/prompt-embeddings.ts';
 import { embedSizes } from './conditioning/size-embedding.ts';
 import { CELL_PIXELS } from './decode.ts';
 import type { DrawJob } from './job.ts';
@@ -19,6 +25,7 @@ export type NetworkJob = Pick<
   | 'prompt'
   | 'negativePrompt'
   | 'loras'
+  | 'embeddings'
   | 'appliesNetworks'
   | 'sampler'
   | 'scheduler'
@@ -70,9 +77,14 @@ export async function prepareNetwork(
     steps: totalCalls,
     useOldScheduling: options.useOldScheduling,
   });
+  const candidates = await listEmbeddings(job, model, loras);
+  const { textEncoders } = model.config;
+  const embeddings = await preparePromptEmbeddings(candidates, plan.texts, textEncoders, options);
+  const feeds = (prefix: string) => loras?.feeds(prefix);
   return createNetworkCalls(model, {
     plan,
-    encoded: await encodePlan(model, plan, options, (prefix) => loras?.feeds(prefix)),
+    encoded: await encodePlan(model, plan, options, feeds, embeddings),
+    embeddings,
     sizes: describeSizes(job, model),
     extraChannels:
       extraChannels ?? (await concatConditioning(model, latentShape(job, model, 1), job.tiling)),
@@ -82,6 +94,21 @@ export async function prepareNetwork(
     circular: job.tiling,
     lora: loras?.feeds(model.config.unet.prefix),
   });
+}
+
+/** The embeddings that the job brings along, then those that its LoRAs carry. */
+async function listEmbeddings(
+  job: NetworkJob,
+  model: Model,
+  loras?: LoraPlan,
+): Promise<EmbeddingCandidate[]> {
+  const paths = new Map(job.loras.map(({ name, path }) => [name, path]));
+  const bundled: EmbeddingCandidate[] = [];
+  for (const { name } of loras?.applied ?? []) {
+    const { lora } = await model.loras.open(paths.get(name) as string);
+    bundled.push(...candidatesIn(lora, job.options.addBundledEmbeddings ? name : null));
+  }
+  return [...candidatesOf(job.embeddings), ...bundled];
 }
 
 /** Returns the sizes of a batch of latents for the pixels of a job. */

@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { RgbImage } from '../images/rgb-image.ts';
 import type { JobNetwork } from './conditioning/network-calls.ts';
+import { noPromptEmbeddings } from './conditioning/prompt-embeddings.ts';
 import { decodeLatent } from './decode.ts';
 import { finishJob } from './finish-job.ts';
 import { seedsOf } from './generation-info.ts';
@@ -36,6 +37,11 @@ export async function txt2img(job: Txt2ImgJob, model: Model, hooks: JobHooks): P
     pictures.push(...(await decodeLatent(model, result.latent, { circular: job.tiling })));
     await setImmediate();
   }
-  const comments = [...job.comments, ...messages];
-  return finishJob(job, model, pictures, { seeds, stepsExecuted, comments, loras: loras.applied });
+  return finishJob(job, model, pictures, {
+    seeds,
+    stepsExecuted,
+    comments: [...job.comments, ...messages],
+    loras: loras.applied,
+    embeddings: network?.embeddings ?? noPromptEmbeddings,
+  });
 }

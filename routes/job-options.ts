@@ -73,6 +73,8 @@ export function toJobOptions(options: Options, request: RequestNumbers): JobOpti
     addVaeName: options.add_vae_name_to_info,
     addVaeHash: options.add_vae_hash_to_info,
     addLoraHashes: options.lora_add_hashes_to_infotext,
+    addEmbeddingHashes: options.textual_inversion_add_hashes_to_infotext,
+    addBundledEmbeddings: options.lora_bundled_ti_to_infotext,
     addVersion: options.add_version_to_infotext,
   };
 }

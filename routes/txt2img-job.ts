@@ -58,6 +58,7 @@ export async function createTxt2ImgJob(
     ...models,
     ...prompts,
     loras: await context.loras.findForPrompt(prompts.prompt),
+    embeddings: await context.embeddings.findForPrompts([prompts.prompt, prompts.negativePrompt]),
     appliesNetworks: !request.disable_extra_networks,
     styles: request.styles ?? [],
     seed: drawSeed(request.seed),

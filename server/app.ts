@@ -2,6 +2,7 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { listOperations } from '../openapi/operations.ts';
 import { docsRoutes } from '../routes/docs.ts';
+import { embeddingRoutes } from '../routes/embeddings.ts';
 import { healthRoutes } from '../routes/health.ts';
 import { interruptRoutes } from '../routes/interrupt.ts';
 import { loraRoutes } from '../routes/loras.ts';
@@ -60,6 +61,7 @@ export function createApp(context: Context): Express {
     optionRoutes,
     sdModelRoutes,
     loraRoutes,
+    embeddingRoutes,
     samplerRoutes,
     memoryRoutes,
     healthRoutes,

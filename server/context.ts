@@ -1,4 +1,5 @@
 /** What every route is given: the parts of one running server. */
+import type { Embeddings } from './embeddings.ts';
 import type { Supervisor } from './engine/supervisor.ts';
 import type { Logger } from './logging.ts';
 import type { Loras } from './loras.ts';
@@ -32,6 +33,7 @@ export interface Context {
   readonly models: Models;
   readonly loras: Loras;
   readonly upscalers: Upscalers;
+  readonly embeddings: Embeddings;
   readonly styles: Pick<StyleFile, 'all'>;
   readonly queue: JobQueue;
   readonly engine: Engine;

@@ -7,6 +7,7 @@ import {
   findCheckpoint,
   HashCache,
   hashCheckpoints,
+  readTextWidths,
   resolveVae,
   scanCheckpoints,
   scanVaes,
@@ -30,6 +31,11 @@ export class Models {
   #checkpoints: CheckpointCatalogue = { entries: [], ids: new Map(), skipped: [] };
   #vaes: VaeCatalogue = { entries: [], names: new Map(), skipped: [] };
   #usesDemo = false;
+  /** Of the checkpoint that was asked for last. */
+  #widths: { key: string; widths: Awaited<ReturnType<typeof readTextWidths>> } = {
+    key: '',
+    widths: null,
+  };
   #refreshing: Promise<void> | null = null;
   #scanning: Promise<void> = Promise.resolve();
 
@@ -99,6 +105,14 @@ export class Models {
   /** Whether a VAE setting is a word of A1111 or a file that is there. */
   knowsVae(setting: string): boolean {
     return resolveVae(this.#vaes, setting, '').source !== 'unknown';
+  }
+
+  /** Role and width of a checkpoint's text encoders; null when its header cannot be used. */
+  async textWidths(entry: CheckpointEntry): Promise<Awaited<ReturnType<typeof readTextWidths>>> {
+    const { path, bytes, mtimeMs } = entry;
+    const key = `${path} ${bytes} ${mtimeMs}`;
+    if (this.#widths.key !== key) this.#widths = { key, widths: await readTextWidths(path) };
+    return this.#widths.widths;
   }
 
   /** A checkpoint as the engine takes it; waits until its hash is known. */

@@ -12,6 +12,7 @@ export interface Stoppable {
   engine: { stop(): Promise<void> };
   models: { close(): void };
   loras: { close(): void };
+  embeddings: { close(): void };
   log: Logger;
   /** Milliseconds that the running job may take to finish. */
   graceMs: number;

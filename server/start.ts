@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { loadModel } from '../routes/sd-models.ts';
 import { createApp } from './app.ts';
 import type { Context } from './context.ts';
+import { Embeddings } from './embeddings.ts';
 import { Supervisor, type SupervisorOptions } from './engine/supervisor.ts';
 import {
   HEADERS_TIMEOUT_MS,
@@ -44,6 +45,7 @@ export async function startServer(
   const options = OptionsStore.open(settings.configFile);
   const models = await Models.open(settings, log);
   const loras = await Loras.open(settings, () => models.usesDemo, log);
+  const embeddings = await Embeddings.open(settings, log);
   if (settings.checkpoint !== null) options.assume(chooseCheckpoint(models, settings.checkpoint));
   if (settings.ignoredFlags.length > 0) {
     log.info({ flags: settings.ignoredFlags }, 'flags of A1111 that do nothing here');
@@ -57,6 +59,7 @@ export async function startServer(
     models,
     loras,
     upscalers: await Upscalers.open(settings, log),
+    embeddings,
     styles: new StyleFile(settings.stylesFile),
     queue,
     engine,
@@ -80,6 +83,7 @@ export async function startServer(
     engine,
     models,
     loras,
+    embeddings,
     log,
     graceMs: SHUTDOWN_GRACE_MS,
     exit: (code) => process.exit(code),

@@ -30,6 +30,27 @@ export const LoraItem = z
   })
   .describe('A LoRA.');
 
+export const EmbeddingItem = z
+  .object({
+    step: z
+      .number()
+      .int()
+      .nullable()
+      .describe('Steps it was trained; null: the file does not say.'),
+    sd_checkpoint: z.string().nullable().describe('Hash of the checkpoint it was trained on.'),
+    sd_checkpoint_name: z.string().nullable().describe('Name of that checkpoint.'),
+    shape: z.number().int().describe('Numbers in one vector; for SDXL of both text encoders.'),
+    vectors: z.number().int().describe('Tokens that it takes in a prompt.'),
+  })
+  .describe('A textual inversion embedding.');
+
+export const EmbeddingsResponse = z
+  .object({
+    loaded: z.record(z.string(), EmbeddingItem).describe('Those that fit the checkpoint, by name.'),
+    skipped: z.record(z.string(), EmbeddingItem).describe('Those for another base model, by name.'),
+  })
+  .describe('Embeddings; a name in a prompt stands for its vectors.');
+
 export const SamplerItem = z
   .object({
     name: z.string().describe('Name for `sampler_name`.'),

@@ -255,10 +255,12 @@ export const Options = z
     extra_networks_default_multiplier: float(0, 2).default(1).describe(UNUSED),
     lora_preferred_name: word().default('Alias from file').describe(UNUSED),
     lora_add_hashes_to_infotext: bool().default(true).describe('Print `Lora hashes`.'),
-    lora_bundled_ti_to_infotext: bool().default(true).describe(UNUSED),
+    lora_bundled_ti_to_infotext: bool()
+      .default(true)
+      .describe('Print embeddings that a LoRA carries among `TI hashes`, with its name.'),
     lora_functional: bool().default(false).describe(UNUSED),
     lora_in_memory_limit: whole(0, 100).default(0).describe(UNUSED),
-    textual_inversion_add_hashes_to_infotext: bool().default(true).describe(UNUSED),
+    textual_inversion_add_hashes_to_infotext: bool().default(true).describe('Print `TI hashes`.'),
     // API and front-ends
     api_enable_requests: bool().default(true).describe(REFUSED),
     api_forbid_local_requests: bool().default(true).describe(REFUSED),

@@ -5,9 +5,16 @@ import type { LoraFeeds, Network, TensorData } from '../../networks/session.ts';
 import { assertFinite } from '../errors.ts';
 import type { JobOptions } from '../job.ts';
 import type { Model } from '../model/model.ts';
-import { chunkPrompt, emptyChunk, type PromptChunk, padForOpenClip } from '../prompt/chunks.ts';
+import {
+  type ChunkOptions,
+  chunkPrompt,
+  emptyChunk,
+  type PromptChunk,
+  padForOpenClip,
+} from '../prompt/chunks.ts';
 import type { ConditioningPlan, CondRef } from '../prompt/conditioning-plan.ts';
 import { applyEmphasis } from '../prompt/emphasis.ts';
+import { noPromptEmbeddings, type PromptEmbeddings } from './prompt-embeddings.ts';
 
 /**
  * Chunks of one run of a text encoder: about 10 MB of activations each in the widest one, and an
@@ -52,7 +59,8 @@ export interface EncodedPlan {
 /**
  * Encodes a plan's texts; equal chunks of tokens are encoded once.
  *
- * @param lora  factors for the encoder with a prefix
+ * @param lora        factors for the encoder with a prefix
+ * @param embeddings  of all texts of the plan
  * @returns encodings of every (group, text) pair; an uncond whose texts are all empty is zeros on
  *   SDXL, as the web UI does
  * @throws SessionError, PipelineError NON_FINITE
@@ -62,9 +70,11 @@ export async function encodePlan(
   plan: ConditioningPlan,
   options: EncodeOptions,
   lora: (prefix: string) => LoraFeeds | undefined = () => undefined,
+  embeddings: PromptEmbeddings = noPromptEmbeddings,
 ): Promise<EncodedPlan> {
+  const cutting = { ...options, embeddings: embeddings.lookup };
   const groups = plan.groups.map((group, g) =>
-    cutGroup(plan, g, group.texts, group.counts, options),
+    cutGroup(plan, g, group.texts, group.counts, cutting),
   );
   const padding: Member = { ref: { group: -1, text: -1 }, chunks: [emptyChunk()], count: 1 };
   groups.push([padding]);
@@ -74,7 +84,8 @@ export async function encodePlan(
   for (const config of model.config.textEncoders) {
     const network = await model.textEncoder(config);
     const feeds = lora(config.prefix);
-    const outputs = await runEncoder(network, config, model, groups.flat(), options, feeds);
+    const feed = (chunks: readonly PromptChunk[]) => feedTokens(chunks, config, embeddings);
+    const outputs = await runEncoder(network, config, model, groups.flat(), options, feed, feeds);
     for (const group of groups)
       collectGroup(texts, group, outputs, config, options, { column, width });
     column += config.width;
@@ -92,7 +103,7 @@ function cutGroup(
   group: number,
   texts: readonly number[],
   counts: readonly number[],
-  options: EncodeOptions,
+  options: ChunkOptions,
 ): Member[] {
   const members = texts.map((text, i): Member => {
     const { chunks } = chunkPrompt(plan.texts[text] as string, options);
@@ -119,6 +130,7 @@ async function runEncoder(
   model: Model,
   members: readonly Member[],
   options: EncodeOptions,
+  feed: (chunks: readonly PromptChunk[]) => Record<string, TensorData>,
   lora: LoraFeeds | undefined,
 ): Promise<EncoderOutputs> {
   const { distinct, row } = findDistinct(members.flatMap((member) => member.chunks));
@@ -128,7 +140,7 @@ async function runEncoder(
   const pooled = isPooled ? new Float32Array(distinct.length * config.projectionDim) : null;
   for (let from = 0; from < distinct.length; from += MAX_CHUNKS_PER_RUN) {
     const outputs = await network.run(
-      feedTokens(distinct.slice(from, from + MAX_CHUNKS_PER_RUN), config),
+      feed(distinct.slice(from, from + MAX_CHUNKS_PER_RUN)),
       isPooled ? [hiddenName, 'pooled'] : [hiddenName],
       lora,
     );
@@ -159,7 +171,8 @@ function findDistinct(chunks: readonly PromptChunk[]) {
 
 function feedTokens(
   chunks: readonly PromptChunk[],
-  { kind, tokens, width }: TextEncoderConfig,
+  { kind, tokens, width, role }: TextEncoderConfig,
+  embeddings: PromptEmbeddings,
 ): Record<string, TensorData> {
   const ids = chunks.flatMap((chunk) =>
     Array.from(kind === 'open-clip' ? padForOpenClip(chunk.tokens) : chunk.tokens),
@@ -170,8 +183,31 @@ function feedTokens(
       data: BigInt64Array.from(ids, BigInt),
       shape: [chunks.length, tokens],
     },
-    override: { type: 'float32', data: new Float32Array(width), shape: [1, 1, width] },
-    is_overridden: { type: 'bool', data: new Uint8Array(1), shape: [1, 1, 1] },
+    ...overrideTokens(chunks, tokens, width, (name) => embeddings.vectors(name, role)),
+  };
+}
+
+/** Puts embeddings' vectors in the place of tokens; one number for all chunks where there are none. */
+function overrideTokens(
+  chunks: readonly PromptChunk[],
+  tokens: number,
+  width: number,
+  vectorsOf: (name: string) => Float32Array,
+): Record<'override' | 'is_overridden', TensorData> {
+  const hasAny = chunks.some(({ fixes }) => fixes.length > 0);
+  const [rows, columns] = hasAny ? [chunks.length, tokens] : [1, 1];
+  const override = new Float32Array(rows * columns * width);
+  const isOverridden = new Uint8Array(rows * columns);
+  chunks.forEach(({ fixes }, row) => {
+    for (const { name, position, vectors } of fixes) {
+      const at = row * tokens + position;
+      override.set(vectorsOf(name).subarray(0, vectors * width), at * width);
+      isOverridden.fill(1, at, at + vectors);
+    }
+  });
+  return {
+    override: { type: 'float32', data: override, shape: [rows, columns, width] },
+    is_overridden: { type: 'bool', data: isOverridden, shape: [rows, columns, 1] },
   };
 }
 

@@ -6,6 +6,7 @@ import { type ConditioningPlan, type CondRef, condsAtStep } from '../prompt/cond
 import { countValues } from '../sampling/latents.ts';
 import { type Network, type NetworkCall, type NetworkRow, UNCOND } from '../sampling/network.ts';
 import { type EncodedPlan, type EncodedText, refKey } from './encode.ts';
+import { noPromptEmbeddings, type PromptEmbeddings } from './prompt-embeddings.ts';
 
 export interface NetworkCallOptions {
   plan: ConditioningPlan;
@@ -23,6 +24,8 @@ export interface NetworkCallOptions {
   circular: boolean;
   /** Factors for the UNet's layers; undefined for none. */
   lora?: LoraFeeds | undefined;
+  /** Of the encoded texts; for the infotext only. */
+  embeddings?: PromptEmbeddings;
 }
 
 /** Rows that fit one run of the UNet: their conditionings have one length. */
@@ -39,6 +42,8 @@ export interface JobNetwork {
   call: Network;
   /** Weights of the AND parts, the same for every picture of a batch. */
   weights: readonly number[];
+  /** What its prompts made of embeddings. */
+  embeddings: PromptEmbeddings;
 }
 
 /**
@@ -75,7 +80,7 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
     }
     return out as Float32Array;
   };
-  return { call, weights };
+  return { call, weights, embeddings: options.embeddings ?? noPromptEmbeddings };
 }
 
 function refsOf(call: NetworkCall, plan: ConditioningPlan): CondRef[] {

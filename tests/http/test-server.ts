@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Job, JobResult, ModelFile } from '../../pipelines/job.ts';
 import { createApp } from '../../server/app.ts';
 import type { Context, Engine } from '../../server/context.ts';
+import { Embeddings } from '../../server/embeddings.ts';
 import type { ProgressSnapshot, RunPart } from '../../server/engine/supervisor.ts';
 import { createLogger } from '../../server/logging.ts';
 import { Loras } from '../../server/loras.ts';
@@ -141,12 +142,14 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const engine = new FakeEngine();
   const models = await Models.open(settings, log);
   const loras = await Loras.open(settings, () => models.usesDemo, log);
+  const embeddings = await Embeddings.open(settings, log);
   const context: Context = {
     settings,
     options: OptionsStore.open(settings.configFile),
     models,
     loras,
     upscalers: await Upscalers.open(settings, log),
+    embeddings,
     styles: new StyleFile(settings.stylesFile),
     queue: new JobQueue(settings.queueSize),
     engine,
@@ -181,6 +184,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     close: async () => {
       models.close();
       loras.close();
+      embeddings.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       rmSync(folder, { recursive: true, force: true });

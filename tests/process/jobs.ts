@@ -11,6 +11,7 @@ export function createJob(changes: Partial<Txt2ImgJob> = {}): Txt2ImgJob {
     prompt: '',
     negativePrompt: '',
     loras: [],
+    embeddings: [],
     appliesNetworks: true,
     styles: [],
     seed: 1,
