@@ -28,23 +28,27 @@ import {
 } from './schemas/progress.ts';
 import {
   HealthResponse,
+  HomeResponse,
   MemoryResponse,
   QueueStatusResponse,
   ReadyResponse,
 } from './schemas/server.ts';
 import { TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
+import { WEB_UI_ANSWERS, WEB_UI_REQUESTS } from './schemas/web-ui.ts';
 
 /** Names of components: A1111's own where it has the schema. */
 const REQUESTS = {
   StableDiffusionTxt2ImgProcessingAPI: Txt2ImgRequest,
   PNGInfoRequest: PngInfoRequest,
   ProgressRequest: TaskProgressRequest,
+  ...WEB_UI_REQUESTS,
 };
 const ANSWERS = {
   EmbeddingItem,
   EmbeddingsResponse,
   HTTPValidationError,
   HealthResponse,
+  HomeResponse,
   MemoryResponse,
   OptionsModel: Options,
   PendingTasksResponse,
@@ -65,6 +69,7 @@ const ANSWERS = {
   ValidationError,
   ApiError,
   modules__api__models__ProgressResponse: ProgressResponse,
+  ...WEB_UI_ANSWERS,
 };
 
 const STATUS_WORDS: Readonly<Record<number, string>> = {
@@ -115,9 +120,11 @@ export function buildDocument(version: string, withStop: boolean): Json {
 }
 
 function describeOperation(operation: Operation, names: ReadonlyMap<z.ZodType, string>): Json {
-  const { id, tag, summary, body, query, statuses = [] } = operation;
+  const { id, tag, summary, body, query, params, success = 200, statuses = [] } = operation;
   const isOpen = operation.path === '/health';
-  const responses: Json = { 200: { description: 'OK', content: answerContent(operation, names) } };
+  const responses: Json = {
+    [success]: { description: 'OK', content: answerContent(operation, names) },
+  };
   const failures = [...statuses, ...(body || query ? [422] : []), ...(isOpen ? [] : [401])];
   for (const status of failures.sort((a, b) => a - b)) {
     const error =
@@ -138,7 +145,9 @@ function describeOperation(operation: Operation, names: ReadonlyMap<z.ZodType, s
     operationId: id,
     summary,
     tags: [tag],
-    ...(query ? { parameters: describeQuery(query) } : {}),
+    ...(query || params
+      ? { parameters: [...describeFields(params, 'path'), ...describeFields(query, 'query')] }
+      : {}),
     ...(body
       ? {
           requestBody: {
@@ -161,10 +170,10 @@ function answerContent({ answer }: Operation, names: ReadonlyMap<z.ZodType, stri
   return { 'application/json': { schema } };
 }
 
-function describeQuery(query: z.ZodObject): Json[] {
-  return Object.entries(query.shape).map(([name, schema]) => {
+function describeFields(fields: z.ZodObject | undefined, place: 'path' | 'query'): Json[] {
+  return Object.entries(fields?.shape ?? {}).map(([name, schema]) => {
     const { description, ...rest } = writeSchema(schema as z.ZodType, 'input');
-    return { name, in: 'query', required: false, description, schema: rest };
+    return { name, in: place, required: place === 'path', description, schema: rest };
   });
 }
 

@@ -1,5 +1,5 @@
 /** Every endpoint with its schemas: what `/openapi.json` documents and what 405 is decided by. */
-import type { z } from 'zod';
+import { type Operation, QUEUED } from './operation.ts';
 import {
   EmbeddingsResponse,
   LoraItem,
@@ -27,6 +27,7 @@ import {
 import {
   Flags,
   HealthResponse,
+  HomeResponse,
   MemoryResponse,
   Nothing,
   Null,
@@ -34,24 +35,9 @@ import {
   ReadyResponse,
 } from './schemas/server.ts';
 import { TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
+import { WEB_UI_OPERATIONS } from './web-ui-operations.ts';
 
-export interface Operation {
-  method: 'get' | 'post';
-  path: string;
-  /** A1111's where it has the endpoint. */
-  id: string;
-  tag: 'Generation' | 'Control' | 'Models' | 'Lists' | 'Options' | 'Server';
-  summary: string;
-  body?: z.ZodType;
-  query?: z.ZodObject;
-  /** A schema, a list of items of one, or the media type of something else than JSON. */
-  answer: z.ZodType | { listOf: z.ZodType } | { media: string };
-  /** Statuses besides 200, 401, and 422 where there is a body or query. */
-  statuses?: readonly number[];
-}
-
-/** What any call that waits in the queue may answer. */
-const QUEUED = [429, 500, 503, 504] as const;
+export type { Operation } from './operation.ts';
 
 const OPERATIONS: readonly Operation[] = [
   {
@@ -120,7 +106,7 @@ const OPERATIONS: readonly Operation[] = [
   {
     method: 'get',
     path: '/internal/ping',
-    id: 'ping_internal_ping_get',
+    id: '_lambda__internal_ping_get',
     tag: 'Server',
     summary: 'Answers.',
     answer: Nothing,
@@ -291,6 +277,14 @@ const OPERATIONS: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/',
+    id: 'home_get',
+    tag: 'Server',
+    summary: 'Says what runs here: a page for browsers, JSON for everyone else.',
+    answer: HomeResponse,
+  },
+  {
+    method: 'get',
     path: '/health',
     id: 'health_get',
     tag: 'Server',
@@ -359,5 +353,6 @@ const STOP_OPERATIONS: readonly Operation[] = [
  * @param withStop  whether clients may end the server
  */
 export function listOperations(withStop: boolean): readonly Operation[] {
-  return withStop ? [...OPERATIONS, ...STOP_OPERATIONS] : OPERATIONS;
+  const always = [...OPERATIONS, ...WEB_UI_OPERATIONS];
+  return withStop ? [...always, ...STOP_OPERATIONS] : always;
 }

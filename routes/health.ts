@@ -1,10 +1,10 @@
-/** Whether the server lives and works: `/health`, `/metrics`, `/queue/status`, ping, and `/`. */
-import { type Request, Router } from 'express';
+/** Whether the server lives and works: `/health`, `/metrics`, `/queue/status` and ping. */
+import { Router } from 'express';
 import type { Context } from '../server/context.ts';
 
 /** Makes the router of everything that watches the server. */
 export function healthRoutes(context: Context): Router {
-  const { engine, queue, metrics, settings, models } = context;
+  const { engine, queue, metrics, models } = context;
   const router = Router();
   router.get('/health', (_req, res) => {
     res.json({ status: 'ok' });
@@ -37,32 +37,10 @@ export function healthRoutes(context: Context): Router {
   router.get('/internal/ping', (_req, res) => {
     res.json({});
   });
-  router.get('/', (req, res) => {
-    if (prefersHtml(req)) res.type('html').send(writePage(settings.version));
-    else res.json({ name: 'sdserve', version: settings.version, docs: '/docs' });
-  });
   return router;
 }
 
 /** The sentence for a server without any checkpoint. */
 export function describeMissing({ settings }: Context): string {
   return `No checkpoint was found: put a .safetensors file into ${settings.checkpointDirs[0]}.`;
-}
-
-function prefersHtml(req: Request): boolean {
-  return req.accepts(['json', 'html']) === 'html';
-}
-
-/** A page with fixed text only. */
-function writePage(version: string): string {
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>sdserve</title>
-<h1>sdserve ${version}</h1>
-<p>The Stable Diffusion web UI API. There is no page to draw with here:
-use a client, or read <a href="docs">the documentation</a>
-(<a href="openapi.json">openapi.json</a>).</p>
-</html>
-`;
 }

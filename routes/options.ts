@@ -48,7 +48,7 @@ export function optionRoutes(context: Context): Router {
 }
 
 /** The options with those that follow the checkpoint in use: its title and its hash. */
-function readOptions({ options, models, output }: Context): Options {
+export function readOptions({ options, models, output }: Context): Options {
   const all = options.all();
   const entry = models.current(all.sd_model_checkpoint);
   return {
@@ -61,7 +61,7 @@ function readOptions({ options, models, output }: Context): Options {
 }
 
 /** Flags under A1111's names; the passwords are not among them. */
-function describeFlags({ settings }: Context): Record<string, unknown> {
+export function describeFlags({ settings }: Context): Record<string, unknown> {
   return {
     api: true,
     nowebui: true,

@@ -18,7 +18,7 @@ import { applyStylesByName } from '../server/styles.ts';
 import { describeMissing } from './health.ts';
 import { toJobOptions, toOutputFormat } from './job-options.ts';
 import { addLoraTags } from './lora-field.ts';
-import { checkSupported } from './unsupported.ts';
+import { checkSupported, describeUnreadOptions } from './unsupported.ts';
 
 /** A1111 draws below this, so that a few seeds after it still fit 32 bits. */
 const RANDOM_SEEDS = 4_294_967_294;
@@ -45,6 +45,7 @@ export async function createTxt2ImgJob(
   const comments = checkSupported(request);
   const { options, changes, rejected } = context.options.override(request.override_settings ?? {});
   for (const { fault } of rejected) comments.push(`override_settings: ${fault.msg}`);
+  comments.push(...describeUnreadOptions(options));
   const { width, height } = readSize(request);
   const batchSize = request.batch_size ?? 1;
   const nIter = request.n_iter ?? 1;

@@ -4,6 +4,7 @@ import { parseRequest } from '../openapi/parse.ts';
 import { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
 import type { Context } from '../server/context.ts';
 import { answerGeneration } from './generation-answer.ts';
+import { applyInfotext } from './infotext-field.ts';
 import { answerJobs, type JobKind } from './job-kind.ts';
 import { saveResult } from './save-images.ts';
 import { createTxt2ImgJob } from './txt2img-job.ts';
@@ -11,7 +12,7 @@ import { createTxt2ImgJob } from './txt2img-job.ts';
 export const TXT2IMG: JobKind = {
   name: 'txt2img',
   async prepare(context, body) {
-    const request = parseRequest(Txt2ImgRequest, body, 'body');
+    const request = parseRequest(Txt2ImgRequest, applyInfotext(context, body, 'txt2img'), 'body');
     const prepared = await createTxt2ImgJob(context, request);
     return {
       forcedId: request.force_task_id,

@@ -3,6 +3,7 @@
  * silently differ is refused with the field's name; the rest is answered with a comment in `info`.
  */
 import { isDict } from '../openapi/schemas/coercion.ts';
+import { type OptionKey, Options, UNREAD_OPTIONS } from '../openapi/schemas/options.ts';
 import type { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
 import { HttpError } from '../server/errors.ts';
 
@@ -13,12 +14,13 @@ const NO_MODEL = new Set(['', 'none']);
 
 interface Rule {
   isActive(request: Txt2ImgRequest): boolean;
-  /** The sentence of the refusal, or of the comment. */
+  /** The sentence of the refusal, or of the comment; it begins with the field's name. */
   sentence: string;
   isHarmless?: true;
 }
 
-const RULES: readonly Rule[] = [
+/** The decisions about fields; the README shows each, and a test compares the two. */
+export const RULES: readonly Rule[] = [
   {
     isActive: ({ enable_hr }) => enable_hr === true,
     sentence: 'enable_hr: the hires pass is not available yet; send false.',
@@ -29,15 +31,48 @@ const RULES: readonly Rule[] = [
     sentence: 'refiner_checkpoint: the refiner is not available yet; send null.',
   },
   {
-    isActive: ({ infotext }) => (infotext ?? '').trim() !== '',
-    sentence: 'infotext: parameters are not read from text yet; send the fields.',
-  },
-  {
     isActive: ({ restore_faces }) => restore_faces === true,
     sentence: 'restore_faces: there is no face restorer; the pictures are as the model drew them.',
     isHarmless: true,
   },
 ];
+
+/** Options of A1111 that change pictures there; those of them that nothing reads here are told. */
+const PICTURE_OPTIONS: readonly OptionKey[] = [
+  'use_old_emphasis_implementation',
+  'use_old_scheduling',
+  'pad_cond_uncond_v0',
+  's_min_uncond_all',
+  'skip_early_cond',
+  'uni_pc_variant',
+  'uni_pc_skip_type',
+  'uni_pc_order',
+  'uni_pc_lower_order_final',
+  'sd_noise_schedule',
+  'beta_dist_alpha',
+  'beta_dist_beta',
+  'enable_quantization',
+  'use_old_karras_scheduler_sigmas',
+  'use_downcasted_alpha_bar',
+  'no_dpmpp_sde_batch_determinism',
+  'token_merging_ratio',
+  'fp8_storage',
+  'sd_vae_decode_method',
+  'sd_lora',
+  'sd_hypernetwork',
+];
+const DEFAULTS = Options.parse({});
+
+/**
+ * Tells which options in force would change the picture in A1111 and do not here.
+ *
+ * @returns comments for `info`; clients send such options by habit, so they are no reason to refuse
+ */
+export function describeUnreadOptions(options: Options): string[] {
+  return PICTURE_OPTIONS.filter(
+    (key) => UNREAD_OPTIONS.has(key) && options[key] !== DEFAULTS[key],
+  ).map((key) => `${key}: this option is not read here; the picture is as with its default.`);
+}
 
 /**
  * Checks a request against the table and its scripts.

@@ -4,6 +4,7 @@ import { listOperations } from '../openapi/operations.ts';
 import { docsRoutes } from '../routes/docs.ts';
 import { embeddingRoutes } from '../routes/embeddings.ts';
 import { healthRoutes } from '../routes/health.ts';
+import { homeRoutes } from '../routes/home.ts';
 import { interruptRoutes } from '../routes/interrupt.ts';
 import { loraRoutes } from '../routes/loras.ts';
 import { memoryRoutes } from '../routes/memory.ts';
@@ -15,12 +16,15 @@ import { sdModelRoutes } from '../routes/sd-models.ts';
 import { serverControlRoutes } from '../routes/server-control.ts';
 import { txt2imgRoutes } from '../routes/txt2img.ts';
 import { upscalerRoutes } from '../routes/upscalers.ts';
+import { webUiRoutes } from '../routes/web-ui.ts';
 import { requireUser } from './auth.ts';
 import { readJsonBody } from './body.ts';
+import { compressAnswers } from './compress.ts';
 import type { Context } from './context.ts';
 import { allowOrigins, createOriginCheck, refuseCrossSite } from './cross-origin.ts';
 import { toErrorAnswer } from './errors.ts';
 import type { Logger } from './logging.ts';
+import { PathTable } from './path-table.ts';
 import { observeRequests } from './request-log.ts';
 
 /** Answered without a password: whether the process lives, which is no secret. */
@@ -38,16 +42,13 @@ export function createApp(context: Context): Express {
     running: queue.running === null ? 0 : 1,
     waiting: queue.waiting.length,
   }));
-  const operations = listOperations(settings.apiServerStop);
-  const methods = new Map<string, string[]>([['/', ['get']]]);
-  for (const { path, method } of operations) {
-    methods.set(path, [...(methods.get(path) ?? []), method]);
-  }
+  const paths = new PathTable(listOperations(settings.apiServerStop));
   const isAllowed = createOriginCheck(settings.corsOrigins, settings.corsOriginsRegex);
 
   app.use(tidyPath());
-  app.use(observeRequests(log, metrics, new Set(methods.keys()), settings.apiLog));
+  app.use(observeRequests(log, metrics, paths, settings.apiLog));
   app.use(protectAnswers());
+  app.use(compressAnswers());
   app.use(allowOrigins(isAllowed));
   app.use(requireUser(settings.users, OPEN_PATHS));
   app.use(refuseCrossSite(isAllowed));
@@ -65,12 +66,14 @@ export function createApp(context: Context): Express {
     samplerRoutes,
     memoryRoutes,
     healthRoutes,
+    homeRoutes,
+    webUiRoutes,
     serverControlRoutes,
     docsRoutes,
   ]) {
     app.use(routes(context));
   }
-  app.use(answerUnknown(methods));
+  app.use(answerUnknown(paths));
   app.use(answerErrors(log));
   return app;
 }
@@ -101,14 +104,14 @@ function protectAnswers(): RequestHandler {
 }
 
 /** 404 for unknown paths, 405 for known ones with another method, both as FastAPI words them. */
-function answerUnknown(methods: ReadonlyMap<string, readonly string[]>): RequestHandler {
+function answerUnknown(paths: PathTable): RequestHandler {
   return (req, res) => {
-    const known = methods.get(req.path);
-    if (known === undefined) {
+    const known = paths.find(req.path);
+    if (known === null) {
       res.status(404).json({ detail: 'Not Found' });
       return;
     }
-    res.setHeader('Allow', known.map((method) => method.toUpperCase()).join(', '));
+    res.setHeader('Allow', known.methods.map((method) => method.toUpperCase()).join(', '));
     res.status(405).json({ detail: 'Method Not Allowed' });
   };
 }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DECODE_LIMITS } from '../images/decode.ts';
 import * as bounds from '../openapi/schemas/bounds.ts';
+import { RULES } from '../routes/unsupported.ts';
 import { FLAGS } from '../server/flags.ts';
 import * as limits from '../server/limits.ts';
 
@@ -43,5 +44,19 @@ describe('the README', () => {
       ['picture sent in', `${DECODE_LIMITS.maxPixels} pixels`],
       ['waiting jobs', `${limits.DEFAULT_QUEUE_SIZE}, \`--queue-size\``],
     ]);
+  });
+
+  it('tells what is accepted elsewhere and not possible here, as the code decides it', () => {
+    const rows = new Map(
+      readTable('What is not possible').map(([field, answer]) => [field, answer]),
+    );
+    const fields = RULES.map(({ sentence }) => `\`${sentence.split(':')[0]}\``);
+    for (const [i, { sentence, isHarmless }] of RULES.entries()) {
+      const answer = rows.get(fields[i]);
+      expect(answer, sentence).toMatch(isHarmless === true ? /^200/ : /^422/);
+    }
+    // Rows in code marks alone are fields; a field that works by now has no row any more.
+    const listed = [...rows.keys()].filter((cell) => /^`\w+`$/.test(cell ?? ''));
+    expect(listed.sort()).toEqual(fields.sort());
   });
 });

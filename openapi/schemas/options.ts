@@ -282,3 +282,10 @@ export const FIXED_OPTIONS: ReadonlySet<string> = new Set(
     .filter(([, { description = '' }]) => [FIXED, REFUSED, FOLLOWS].includes(description))
     .map(([key]) => key),
 );
+
+/** Options that are kept for clients and that nothing reads. */
+export const UNREAD_OPTIONS: ReadonlySet<string> = new Set(
+  Object.entries(Options.shape)
+    .filter(([, { description = '' }]) => description === UNUSED)
+    .map(([key]) => key),
+);

@@ -35,6 +35,19 @@ export const ReadyResponse = z
   })
   .describe('Readiness.');
 
+export const HomeResponse = z
+  .object({
+    name: z.literal('sdserve').describe('Name of the product.'),
+    version: z.string().describe('Its version.'),
+    docs: z.string().describe('Path of the documentation.'),
+    openapi: z.string().describe('Path of the OpenAPI document.'),
+    engine: z.string().describe('State of the engine process.'),
+    device: z.string().describe('Where the networks run.'),
+    checkpoint: z.string().nullable().describe('Title of the checkpoint in use; null without any.'),
+    jobs: z.int().describe('Jobs that wait or run.'),
+  })
+  .describe('What runs here.');
+
 export const QueueStatusResponse = z
   .object({
     msg: z.literal('estimation').describe('Always `estimation`.'),

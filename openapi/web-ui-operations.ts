@@ -1,0 +1,111 @@
+/** Endpoints that the web UI has for its own page, for training and for models that we do not run. */
+import { type Operation, QUEUED } from './operation.ts';
+import {
+  AppIdResponse,
+  CreateResponse,
+  ExtensionItem,
+  FaceRestorerItem,
+  HypernetworkItem,
+  InterrogateRequest,
+  InterrogateResponse,
+  QuicksettingsHint,
+  StartupProfile,
+  TrainingRequest,
+  TrainResponse,
+} from './schemas/web-ui.ts';
+
+export const WEB_UI_OPERATIONS: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/sdapi/v1/interrogate',
+    id: 'interrogateapi_sdapi_v1_interrogate_post',
+    tag: 'Generation',
+    summary: 'Puts a picture into words; refused, because there is no captioning model.',
+    body: InterrogateRequest,
+    answer: InterrogateResponse,
+    statuses: [404, 413, 415, ...QUEUED],
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/face-restorers',
+    id: 'get_face_restorers_sdapi_v1_face_restorers_get',
+    tag: 'Lists',
+    summary: 'Lists face restorers: there are none.',
+    answer: { listOf: FaceRestorerItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/hypernetworks',
+    id: 'get_hypernetworks_sdapi_v1_hypernetworks_get',
+    tag: 'Lists',
+    summary: 'Lists hypernetworks: there are none.',
+    answer: { listOf: HypernetworkItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/extensions',
+    id: 'get_extensions_list_sdapi_v1_extensions_get',
+    tag: 'Lists',
+    summary: 'Lists extensions: there are none.',
+    answer: { listOf: ExtensionItem },
+  },
+  ...(
+    [
+      ['create', 'embedding'],
+      ['create', 'hypernetwork'],
+      ['train', 'embedding'],
+      ['train', 'hypernetwork'],
+    ] as const
+  ).map(
+    ([verb, what]): Operation => ({
+      method: 'post',
+      path: `/sdapi/v1/${verb}/${what}`,
+      id: `${verb}_${what}_sdapi_v1_${verb}_${what}_post`,
+      tag: 'Models',
+      summary: 'Answers that nothing is trained here.',
+      body: TrainingRequest,
+      answer: verb === 'create' ? CreateResponse : TrainResponse,
+      statuses: [413, 415],
+    }),
+  ),
+  {
+    method: 'get',
+    path: '/internal/quicksettings-hint',
+    id: 'quicksettings_hint_internal_quicksettings_hint_get',
+    tag: 'Options',
+    summary: 'Lists the options with what they are.',
+    answer: { listOf: QuicksettingsHint },
+  },
+  {
+    method: 'get',
+    path: '/internal/profile-startup',
+    id: '_lambda__internal_profile_startup_get',
+    tag: 'Server',
+    summary: 'Tells how long the start took.',
+    answer: StartupProfile,
+  },
+  {
+    method: 'get',
+    path: '/internal/sysinfo',
+    id: 'download_sysinfo_internal_sysinfo_get',
+    tag: 'Server',
+    summary: 'Describes machine, server and options, to be put into a report of a fault.',
+    answer: { media: 'text/plain' },
+  },
+  {
+    method: 'get',
+    path: '/internal/sysinfo-download',
+    id: '_lambda__internal_sysinfo_download_get',
+    tag: 'Server',
+    summary: 'The same as a file.',
+    answer: { media: 'text/plain' },
+  },
+  {
+    method: 'get',
+    path: '/app_id',
+    id: 'app_id_app_id_get',
+    tag: 'Server',
+    summary: 'Tells one run of the server from the next.',
+    answer: AppIdResponse,
+  },
+];
