@@ -1,7 +1,6 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { UNREAD_OPTIONS } from '../../openapi/schemas/options.ts';
 import { EngineError } from '../../server/engine/protocol.ts';
 import { startTestServer, type TestServer } from '../http/test-server.ts';
 
@@ -253,24 +252,6 @@ describe('what is not here', () => {
     const { response, answer } = await draw({ restore_faces: true });
     expect(response.status).toBe(200);
     expect(JSON.parse(answer.info).comments[0]).toContain('restore_faces');
-  });
-});
-
-describe('options that A1111 reads and this server does not', () => {
-  it('are told in a comment when they are not at their default', async () => {
-    const { answer } = await draw({
-      override_settings: { sd_noise_schedule: 'Zero Terminal SNR', img2img_fix_steps: true },
-    });
-    const told = (JSON.parse(answer.info).comments as string[]).filter((line) =>
-      line.includes('is not read here'),
-    );
-    // The second changes nothing in a txt2img.
-    expect(told).toHaveLength(UNREAD_OPTIONS.has('sd_noise_schedule') ? 1 : 0);
-  });
-
-  it('are not told at their default', async () => {
-    const { answer } = await draw({ override_settings: { sd_noise_schedule: 'Default' } });
-    expect(JSON.parse(answer.info).comments).toEqual([]);
   });
 });
 
