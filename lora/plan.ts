@@ -7,7 +7,7 @@ import { type Factors, readFactors, widenFactors } from './factors.ts';
 import type { LoraFile, LoraModule } from './file.ts';
 import { createLayerFinder, type LayerFinder } from './keys.ts';
 import { sizeOf } from './kinds/algebra.ts';
-import type { ModelLayers } from './layers.ts';
+import type { Layer, ModelLayers } from './layers.ts';
 import { type Match, type Matches, matchModules } from './match.ts';
 import { type Merge, readParts, scaleOf } from './merge.ts';
 import type { LoadedLora, LoraStore } from './store.ts';
@@ -44,8 +44,7 @@ export interface LoraPlan {
   /**
    * Returns the feeds of one network; undefined when no LoRA changes it.
    *
-   * Valid until the next call for this network, by this or another plan of the same store. Weights of
-   * 0 are not fed at all, so the result is bit-identical to that without the LoRA.
+   * Weights of 0 are not fed at all, so the result is bit-identical to that without the LoRA.
    *
    * @param prefix   of the network in the checkpoint, as `UnetConfig` and `TextEncoderConfig` have it
    * @param weights  one for each of `applied`; default: the tags' (unet or te, by network)
@@ -150,20 +149,10 @@ async function prepare(
       `its module ${quoteName(merged.module.name)} of kind ${merged.module.kind} would have to be merged into the weights, which is not possible yet`,
     );
   }
-  const lowRank = matches.matched.filter(isFed);
-  const modules = lowRank.map(({ module }) => module);
-  await store.readFactors(loaded, modules, readAnyFactors);
-  for (const { module, layer } of lowRank) {
-    const { up, down, rank } = loaded.factors.get(module.name) as Factors;
-    // What `compareSizes` could not see; a feed of a wrong size would fail the whole run.
-    const columns = layer.in * sizeOf(layer.kernel) * rank;
-    if (up.length !== layer.out * rank || down.length > columns) {
-      throw new LoraError(
-        'SHAPE_CONTRADICTION',
-        `${quoteName(module.name)} does not fit its layer`,
-      );
-    }
-  }
+  const fed = new Map(matches.matched.filter(isFed).map(({ module, layer }) => [module, layer]));
+  await store.readFactors(loaded, [...fed.keys()], (lora, module) =>
+    fitFactors(readAnyFactors(lora, module), module, fed.get(module) as Layer),
+  );
   return { request, loaded, matches };
 }
 
@@ -171,6 +160,16 @@ function readAnyFactors(lora: LoraFile, module: LoraModule): Factors {
   if (module.kind === 'lora') return readFactors(lora, module);
   const parts = readParts(lora, module);
   return deriveFactors(module, parts, scaleOf(lora, module, parts));
+}
+
+/** @throws LoraError SHAPE_CONTRADICTION: a feed of a wrong size would fail the whole run */
+function fitFactors(factors: Factors, { name }: LoraModule, layer: Layer): Factors {
+  const { up, down, rank } = factors;
+  // What `compareSizes` could not see.
+  const columns = layer.in * sizeOf(layer.kernel) * rank;
+  if (up.length !== layer.out * rank || down.length > columns)
+    throw new LoraError('SHAPE_CONTRADICTION', `${quoteName(name)} does not fit its layer`);
+  return widenFactors(factors, layer);
 }
 
 /** Whether a match becomes a pair of inputs; else it is merged. */
@@ -195,7 +194,7 @@ function collectShares(
     for (const match of matches.matched) {
       const { module, network, layer } = match;
       if (network.prefix !== prefix || !isFed(match)) continue;
-      const factors = widenFactors(loaded.factors.get(module.name) as Factors, layer);
+      const factors = loaded.factors.get(module.name) as Factors;
       // Derived factors have no order of importance that a cut could follow.
       const dyn = module.kind === 'lora' ? request.dyn : null;
       const rank = Math.min(factors.rank, dyn ?? factors.rank);

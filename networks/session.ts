@@ -8,7 +8,10 @@
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Graph, LoraPort } from './onnx/graph.ts';
+import { emptyFeeds, type LoraFeeds, type PortTensor, portFeeds } from './onnx/lora-feeds.ts';
 import { encodeModel } from './onnx/proto.ts';
+
+export type { LoraFeed, LoraFeeds } from './onnx/lora-feeds.ts';
 
 /** Where networks run, as `--device` names it. */
 export type Device = 'cpu' | 'cuda' | 'webgpu' | 'dml' | 'coreml';
@@ -38,9 +41,6 @@ export type TensorData =
 
 export type Outputs = Record<string, { data: Float32Array | Uint8Array; shape: readonly number[] }>;
 
-/** Factors for LoRA ports by layer; `rank` is the common first size of down and last of up. */
-export type LoraFeeds = ReadonlyMap<string, { down: Float32Array; up: Float32Array; rank: number }>;
-
 /** A session could not be made or run; the message is onnxruntime's, with the network's name. */
 export class SessionError extends Error {
   override name = 'SessionError';
@@ -56,17 +56,14 @@ export class Network {
   readonly ports: readonly LoraPort[];
   readonly #name: string;
   readonly #session: InferenceSession;
-  /** Rank-0 factors for every port, made once. */
-  readonly #noLora: Record<string, Tensor> = {};
+  /** Rank-0 factors and what goes with them for every port, made once. */
+  readonly #noLora: Record<string, Tensor>;
 
   constructor(name: string, session: InferenceSession, ports: readonly LoraPort[]) {
     this.#name = name;
     this.#session = session;
     this.ports = ports;
-    for (const port of ports) {
-      this.#noLora[`${port.layer}.down`] = factor([], [0, port.in, ...port.kernel]);
-      this.#noLora[`${port.layer}.up`] = factor([], [port.out, 0]);
-    }
+    this.#noLora = toTensors(emptyFeeds(ports));
   }
 
   /**
@@ -84,7 +81,7 @@ export class Network {
   ): Promise<Outputs> {
     const all: Record<string, Tensor> = { ...this.#noLora };
     for (const [name, t] of Object.entries(feeds)) all[name] = new Tensor(t.type, t.data, t.shape);
-    if (lora) for (const port of this.ports) this.#feedLora(all, port, lora);
+    if (lora && lora.size > 0) Object.assign(all, toTensors(portFeeds(this.ports, lora)));
     try {
       const results = await this.#session.run(all, outputs);
       return Object.fromEntries(
@@ -98,25 +95,17 @@ export class Network {
     }
   }
 
-  #feedLora(all: Record<string, Tensor>, port: LoraPort, lora: LoraFeeds): void {
-    const pair = lora.get(port.layer);
-    if (!pair) return;
-    all[`${port.layer}.down`] = factor(pair.down, [pair.rank, port.in, ...port.kernel]);
-    all[`${port.layer}.up`] = factor(pair.up, [port.out, pair.rank]);
-  }
-
   /** Frees the weights and the memory arena. */
   async release(): Promise<void> {
     await this.#session.release();
   }
 }
 
-function factor(data: Float32Array | number[], shape: number[]): Tensor {
-  return new Tensor(
-    'float32',
-    data instanceof Float32Array ? data : Float32Array.from(data),
-    shape,
-  );
+function toTensors(feeds: Record<string, PortTensor>): Record<string, Tensor> {
+  const tensors: Record<string, Tensor> = {};
+  for (const [name, t] of Object.entries(feeds))
+    tensors[name] = new Tensor(t.type, t.data, t.shape);
+  return tensors;
 }
 
 function messageOf(error: unknown): string {

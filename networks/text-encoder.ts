@@ -4,6 +4,7 @@
  */
 import type { TextEncoderConfig } from './checkpoint/config.ts';
 import { Graph, type Value, type WeightFile } from './onnx/graph.ts';
+import { splitCommonInputs } from './onnx/low-rank.ts';
 import { attend, gelu, layerNorm, linear, quickGelu } from './onnx/ops.ts';
 
 /** Below any score; a masked token's weight becomes exactly 0. */
@@ -128,5 +129,6 @@ export function writeTextEncoder(weights: WeightFile, config: TextEncoderConfig)
       : g.op('Gemm', [end, g.weight('text_projection.weight')], { transB: 1 })
     : end;
   g.output('pooled', pooled, 'f32', ['n', config.projectionDim]);
+  splitCommonInputs(g);
   return g;
 }

@@ -4,6 +4,7 @@
  */
 import { countHeads, type UnetConfig } from './checkpoint/config.ts';
 import { Graph, type Value, type WeightFile } from './onnx/graph.ts';
+import { splitCommonInputs } from './onnx/low-rank.ts';
 import { attend, conv, gelu, groupNorm, layerNorm, linear, silu, upsample } from './onnx/ops.ts';
 
 const RES_NORM_EPS = 1e-5;
@@ -182,6 +183,7 @@ export function writeUnet(
   }
   h = conv(g, 'out.2', silu(g, groupNorm(g, 'out.0', h, RES_NORM_EPS)));
   g.output('out', h, 'f32', ['b', config.outChannels, 'h', 'w']);
+  splitCommonInputs(g);
   return g;
 }
 

@@ -19,7 +19,7 @@ export interface WeightFile {
   isZero?: (tensor: TensorInfo) => boolean;
 }
 
-/** A layer's two low-rank inputs: `<layer>.down [rank, in, …kernel]` and `<layer>.up [out, rank]`. */
+/** A layer that has low-rank inputs; see `low-rank.ts`. */
 export interface LoraPort {
   /**
    * The layer's name in the checkpoint, without the network's prefix and `.weight`; the three parts

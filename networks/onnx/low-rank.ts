@@ -1,45 +1,45 @@
 /**
- * The low-rank inputs that every Linear and Conv carries: `y + up (down x)`.
+ * The low-rank inputs that every Linear and Conv carries: `y + up (scale · (down x))`.
  *
  * The rank is free and may be 0. With rank 0 the term is computed for a single row (or pixel) and
- * broadcast, so an unused input costs no pass over the activations.
+ * broadcast, so an unused input costs no pass over the activations. Each port has an input for
+ * either factor; its few small numbers are parts of three inputs that all ports share, which saves
+ * three nodes per port. `lora-feeds.ts` fills the inputs.
  */
-import type { Graph, Value } from './graph.ts';
+import type { Graph, LoraPort, Value } from './graph.ts';
 
-/** Above any row count: the end of "all rows" as soon as the rank is 1. */
-const ROWS_PER_RANK = 2 ** 40;
+/** What all ports share: an input of each, in the order of `Graph.loraPorts`. */
+export const COMMON = {
+  /** i64 [ports]. */
+  ranks: 'lora.ranks',
+  /** i64 [sum of `endsOf`]: where Slices end; 1 for rank 0. */
+  ends: 'lora.ends',
+  /** f32 [sum of ranks]: factor of each rank. */
+  scales: 'lora.scales',
+} as const;
 
-/** i64 [1]: 1 for rank 0, more rows than there are otherwise. */
-function rowsToCompute(g: Graph, port: string, down: Value): Value {
-  return g.once(`${port} rows`, () =>
-    g.op('Add', [g.op('Mul', [rankOf(g, port, down), g.ints([ROWS_PER_RANK])]), g.ints([1])]),
-  );
-}
+/** How many of `COMMON.ends` are a port's: a row, or a row and a column of pixels. */
+export const endsOf = ({ kernel }: LoraPort): number => Math.max(1, kernel.length);
 
-function rankOf(g: Graph, port: string, down: Value): Value {
-  return g.once(`${port} rank`, () => g.op('Shape', [down], { start: 0, end: 1 }));
-}
+/** Names of a port's own inputs. */
+export const portInputs = (layer: string) => ({ down: `${layer}.down`, up: `${layer}.up` });
+/** Names of its parts of the shared ones. */
+const portParts = (layer: string) => ({ end: `${layer}.end`, scale: `${layer}.scale` });
 
-/** Adds the layer's two inputs, once: `<port>.down [rank, in, …kernel]` and `<port>.up [out, rank]`. */
-function inputs(
-  g: Graph,
-  port: string,
-  inner: number,
-  out: number,
-  kernel: number[],
-): [Value, Value] {
-  const [down, up] = [`${port}.down`, `${port}.up`];
-  g.once(down, () => {
-    g.loraPorts.push({ layer: port, in: inner, out, kernel });
-    g.input(up, 'f32', [out, `${port}.rank`]);
-    return g.input(down, 'f32', [`${port}.rank`, inner, ...kernel]);
+/** Adds the layer's two inputs, once: `<layer>.down [rank, in, …kernel]` and `<layer>.up [out, rank]`. */
+function openPort(g: Graph, port: LoraPort): ReturnType<typeof portInputs> {
+  const { layer, out, kernel } = port;
+  const names = portInputs(layer);
+  g.once(names.down, () => {
+    g.loraPorts.push(port);
+    g.input(names.up, 'f32', [out, `${layer}.rank`]);
+    return g.input(names.down, 'f32', [`${layer}.rank`, port.in, ...kernel]);
   });
-  return [down, up];
+  return names;
 }
 
 /**
- * Returns `(x downᵀ) upᵀ + bias`, f32 [n, rows] or, with rank 0, [1, rows]; undefined when the graph
- * carries no LoRA inputs and there is no bias.
+ * Returns `(scale · x downᵀ) upᵀ + bias`, f32 [n, rows] or, with rank 0, [1, rows].
  *
  * @param x     f32 [n, in]
  * @param out   rows of the port's `up`
@@ -47,45 +47,71 @@ function inputs(
  */
 export function lowRankLinear(
   g: Graph,
-  port: string,
+  layer: string,
   x: Value,
   bias: Value | undefined,
   inner: number,
   out: number,
   rows: [from: number, to: number],
 ): Value {
-  const [down, whole] = inputs(g, port, inner, out, []);
+  const { down, up: whole } = openPort(g, { layer, in: inner, out, kernel: [] });
+  const { end, scale } = portParts(layer);
   const isPart = rows[0] > 0 || rows[1] < out;
   const up = isPart
     ? g.op('Slice', [whole, g.ints([rows[0]]), g.ints([rows[1]]), g.ints([0])])
     : whole;
-  const reduced = g.once(`${port} reduced ${x}`, () => {
+  const reduced = g.once(`${layer} reduced ${x}`, () => {
     const t = g.op('Gemm', [x, down], { transB: 1 });
-    return g.op('Slice', [t, g.ints([0]), rowsToCompute(g, port, down), g.ints([0])]);
+    return g.op('Mul', [g.op('Slice', [t, g.ints([0]), end, g.ints([0])]), scale]);
   });
   return g.op('Gemm', bias ? [reduced, up, bias] : [reduced, up], { transB: 1 });
 }
 
 /**
- * Returns `up (down * x)`, f32 [b, out, h, w] or, with rank 0, [b, out, 1, 1].
+ * Returns `up (scale · (down * x))`, f32 [b, out, h, w] or, with rank 0, [b, out, 1, 1].
  *
  * @param convolve  applies a convolution with the layer's own stride and padding
  */
 export function lowRankConv(
   g: Graph,
-  port: string,
+  layer: string,
   convolve: (kernel: Value) => Value,
   inner: number,
   out: number,
   kernel: [number, number],
 ): Value {
-  const [down, up] = inputs(g, port, inner, out, kernel);
-  const end = rowsToCompute(g, port, down);
-  const ends = g.op('Concat', [end, end], { axis: 0 });
-  const t = g.op('Slice', [convolve(down), g.ints([0, 0]), ends, g.ints([2, 3])]);
-  // Channels last and a 2-D right-hand side: a batched MatMul over 0 columns leaves all but its
-  // first matrix unset in onnxruntime 1.30, this form is one matrix.
-  const pixels = g.op('Transpose', [t], { perm: [0, 2, 3, 1] });
-  const raised = g.op('MatMul', [pixels, g.op('Transpose', [up], { perm: [1, 0] })]);
+  const { down, up } = openPort(g, { layer, in: inner, out, kernel });
+  const { end, scale } = portParts(layer);
+  const t = g.op('Slice', [convolve(down), g.ints([0, 0]), end, g.ints([2, 3])]);
+  // Channels last and a 2-D right-hand side: for 0 channels onnxruntime 1.30 leaves its result unset
+  // as a 1x1 convolution, and all but the first matrix of a batched MatMul; this form is one matrix.
+  const pixels = g.op('Mul', [g.op('Transpose', [t], { perm: [0, 2, 3, 1] }), scale]);
+  const raised = g.op('com.microsoft:FusedMatMul', [pixels, up], { transB: 1 });
   return g.op('Transpose', [raised], { perm: [0, 3, 1, 2] });
+}
+
+/** Gives every port its part of the shared inputs; call once, when all layers are written. */
+export function splitCommonInputs(g: Graph): void {
+  const ports = g.loraPorts;
+  if (ports.length === 0) return;
+  const sizes = ports.map(endsOf);
+  const ranks = g.input(COMMON.ranks, 'i64', [ports.length]);
+  const ends = g.input(COMMON.ends, 'i64', [sizes.reduce((sum, size) => sum + size, 0)]);
+  const scales = g.input(COMMON.scales, 'f32', [COMMON.scales]);
+  const parts = ports.map(({ layer }) => portParts(layer));
+  // Before all nodes that use them.
+  g.model.nodes.unshift(
+    split(
+      [ends, g.ints(sizes)],
+      parts.map(({ end }) => end),
+    ),
+    split(
+      [scales, ranks],
+      parts.map(({ scale }) => scale),
+    ),
+  );
+}
+
+function split(inputs: Value[], outputs: Value[]): Graph['model']['nodes'][number] {
+  return { op: 'Split', domain: '', inputs, outputs, attributes: { axis: 0 } };
 }

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LoraFeed, LoraFeeds } from '../../lora/compose.ts';
 import { LoraError } from '../../lora/errors.ts';
 import { multiply } from '../../lora/kinds/algebra.ts';
 import { listLayers, type ModelLayers } from '../../lora/layers.ts';
@@ -111,11 +112,11 @@ describe('derived factors', () => {
   it('a LoHa is fed, and gives what merging it would give', async () => {
     const fed = await plan(loha(4), 1.5, false);
     expect(fed.messages).toEqual([]);
-    const { down, up, rank } = fed.feeds(UNET)?.get(TO_Q) ?? { down: [], up: [], rank: 0 };
+    const { down, up, rank, scale } = (fed.feeds(UNET) as LoraFeeds).get(TO_Q) as LoraFeed;
     expect(rank).toBe(16);
     const change = multiply(
-      { data: Float32Array.from(up), shape: [WIDTH, rank] },
-      { data: Float32Array.from(down), shape: [rank, WIDTH] },
+      { data: up.map((x, i) => x * (scale[i % rank] as number)), shape: [WIDTH, rank] },
+      { data: down, shape: [rank, WIDTH] },
     );
     // (Σ_r a·b)² of the test's own numbers, half of it for alpha / rank.
     const value = (i: number) => ((i % 7) + 1) / 100;

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LoraFeed, LoraFeeds } from '../../lora/compose.ts';
 import type { Layer, ModelLayers } from '../../lora/layers.ts';
 import { listLayers } from '../../lora/layers.ts';
 import { planLoras } from '../../lora/plan.ts';
@@ -46,17 +47,16 @@ async function plan(file: string, weight = 1, rest: Partial<LoraRequest> = {}) {
   return planLoras([ask('x', weight, rest)], () => ref(file), model, new LoraStore());
 }
 
-/** up · down of one layer's feed, [out, in]. */
-function product(
-  feed: { down: Float32Array; up: Float32Array; rank: number } | undefined,
-): number[] {
+/** up · scale · down of one layer's feed, [out, in]. */
+function product(feed: LoraFeed | undefined): number[] {
   if (!feed) return [];
-  const { down, up, rank } = feed;
+  const { down, up, rank, scale } = feed;
   const [out, inner] = [up.length / rank, down.length / rank];
   return Array.from({ length: out * inner }, (_, at) => {
     let sum = 0;
     for (let r = 0; r < rank; r++) {
-      sum += (up[Math.floor(at / inner) * rank + r] ?? 0) * (down[r * inner + (at % inner)] ?? 0);
+      const raised = (up[Math.floor(at / inner) * rank + r] ?? 0) * (scale[r] ?? 0);
+      sum += raised * (down[r * inner + (at % inner)] ?? 0);
     }
     return sum;
   });
@@ -134,8 +134,8 @@ describe('what is applied', () => {
     const find = (name: string) => ref(name === 'b' ? b : a);
     const made = await planLoras([ask('a', 1.1), ask('b', 0.7)], find, model, new LoraStore());
     const copy = () => {
-      const { down, up } = made.feeds(UNET)?.get(TO_Q) ?? { down: [], up: [] };
-      return [[...down], [...up]];
+      const { down, up, scale } = (made.feeds(UNET) as LoraFeeds).get(TO_Q) as LoraFeed;
+      return [[...down], [...up], [...scale]];
     };
     const before = copy();
     const other = made.feeds(UNET, [0, -3])?.get(TO_Q);
