@@ -2,6 +2,7 @@
 import { measureCeiling } from './measures/ceiling.ts';
 import { countFlops } from './measures/flops.ts';
 import { measureLoad } from './measures/load.ts';
+import { measureLora } from './measures/lora.ts';
 import { measureText } from './measures/text.ts';
 import { measureUnet } from './measures/unet.ts';
 import { measureVae } from './measures/vae.ts';
@@ -10,6 +11,7 @@ const MEASURES = {
   ceiling: measureCeiling,
   flops: countFlops,
   load: measureLoad,
+  lora: measureLora,
   text: measureText,
   unet: measureUnet,
   vae: measureVae,

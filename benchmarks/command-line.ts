@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { countThreads } from '../server/threads.ts';
 
 /** The measures that can be asked for; the ceiling and the count of operations come with `unet`. */
-export const PARTS = ['load', 'text', 'unet', 'vae'] as const;
+export const PARTS = ['load', 'lora', 'text', 'unet', 'vae'] as const;
 export type Part = (typeof PARTS)[number];
 
 /** Everything a run of the benchmarks needs to know; sizes are pixels a side. */

@@ -16,3 +16,8 @@ export function decodeLabel(size: number): string {
 export function pictureLabel(size: number): string {
   return `a picture of ${size}x${size}, start to end`;
 }
+
+/** @param bytes  of the file */
+export function loraLabel(rank: number, modules: number, bytes: number): string {
+  return `LoRA of rank ${rank}, ${modules} modules, ${Math.round(bytes / 1e6)} MB`;
+}

@@ -1,6 +1,6 @@
 /**
- * Measures one checkpoint in one run: the machine's ceiling, UNet, VAE, text encoders, load and
- * memory; with `--peer` PyTorch beside it. Prints Markdown.
+ * Measures one checkpoint in one run: the machine's ceiling, UNet, VAE, text encoders, LoRAs,
+ * load and memory; with `--peer` PyTorch beside it. Prints Markdown.
  *
  *   npm run bench -- --help
  */
@@ -48,6 +48,7 @@ async function measureRound(subject: Subject, options: SizedOptions): Promise<Me
   const { size, batches, ranks, runs, vaeSizes } = options;
   const measures: Record<Part, () => Promise<Measured>> = {
     load: () => runChild('load', { subject, size }),
+    lora: () => runChild('lora', { subject, ranks, runs }),
     text: () => runChild('text', { subject, runs }),
     unet: () => runChild('unet', { subject, size, batches, ranks, runs }),
     vae: () => runChild('vae', { subject, sizes: vaeSizes, runs }),

@@ -83,7 +83,7 @@ interface Prepared {
  * @param requests  in the order of the tags
  * @param findRef   looks a name up; `findLora` of the catalogue, or what the job brought along
  * @param model     the checkpoint's layers
- * @param store     keeps files between jobs
+ * @param store     keeps files between jobs; one store per `model`
  * @param options   what the caller can do; default: feeds only
  * @throws only what is no fault of the files
  */
@@ -97,7 +97,11 @@ export async function planLoras(
   const messages: string[] = [];
   const applied: AppliedLora[] = [];
   const prepared: Prepared[] = [];
-  const find = createLayerFinder(model);
+  let finder: LayerFinder | null = null;
+  const find = () => {
+    finder ??= createLayerFinder(model);
+    return finder;
+  };
   const found = requests.map((request) => ({ request, ref: findRef(request.name) }));
   const last = new Map(found.map(({ request, ref }) => [ref?.path, request]));
   for (const { request: asked, ref } of found) {
@@ -136,12 +140,14 @@ export async function planLoras(
 async function prepare(
   request: LoraRequest,
   ref: LoraRef,
-  find: LayerFinder,
+  find: () => LayerFinder,
   store: LoraStore,
   { canMerge = false }: PlanOptions,
 ): Promise<Prepared> {
   const loaded = await store.open(ref.path);
-  const matches = matchModules(loaded.lora, find);
+  // A file that is refused is compared again, for its sentence.
+  loaded.matches ??= matchModules(loaded.lora, find());
+  const { matches } = loaded;
   const merged = matches.matched.find((match) => !isFed(match));
   if (merged && !canMerge) {
     throw new LoraError(

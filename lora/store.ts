@@ -4,6 +4,7 @@ import { isUnchanged } from '../networks/checkpoint/safetensors.ts';
 import { FeedComposer } from './compose.ts';
 import { type Factors, readFactors } from './factors.ts';
 import { type LoraFile, type LoraModule, readLoraFile } from './file.ts';
+import type { Matches } from './match.ts';
 
 /**
  * Bytes of factors that are kept when no job uses them. A LoRA for all of SDXL at rank 64 has
@@ -20,12 +21,14 @@ export interface LoadedLora {
   /** Factors by module name. */
   factors: Map<string, Factors>;
   bytes: number;
+  /** Its modules against the checkpoint's layers, once they were compared. */
+  matches: Matches | null;
 }
 
 /** Makes the factors of a module; `readFactors` for the low-rank kinds. */
 export type FactorReader = (lora: LoraFile, module: LoraModule) => Factors;
 
-/** One per engine. Files are keyed by path and read anew when they changed on disk. */
+/** One per checkpoint in use. Files are keyed by path and read anew when they changed on disk. */
 export class LoraStore {
   readonly #maxBytes: number;
   /** Least recently used first. */
@@ -48,7 +51,7 @@ export class LoraStore {
     const loaded =
       known && isUnchanged(known.lora.file)
         ? known
-        : { lora: await readLoraFile(path), factors: new Map(), bytes: 0 };
+        : { lora: await readLoraFile(path), factors: new Map(), bytes: 0, matches: null };
     this.#files.set(path, loaded);
     return loaded;
   }
