@@ -1,6 +1,7 @@
 import { writeUserComment } from './exif.ts';
 import { putExifIntoJpeg, putExifIntoWebp } from './exif-container.ts';
 import { type PngTextEntry, writePngText } from './png-text.ts';
+import type { Raster } from './raster.ts';
 import { assertRgbImage, type RgbImage } from './rgb-image.ts';
 import { sharp } from './sharp.ts';
 
@@ -54,5 +55,24 @@ export async function encodeImage(
       if (infotext === null) return webp;
       return putExifIntoWebp(webp, writeUserComment(infotext), width, height);
     }
+  }
+}
+
+/**
+ * Encodes a picture that carries no text: a mask, or a part of a picture with the rest transparent.
+ *
+ * @param raster  three channels, or four, alpha not premultiplied; JPEG has no transparency and gets black
+ * @returns the complete file
+ */
+export function encodeRaster(raster: Raster, output: ImageFormat): Promise<Buffer> {
+  const { width, height, channels, data } = raster;
+  const pixels = sharp(data, { raw: { width, height, channels: channels === 4 ? 4 : 3 } });
+  switch (output.format) {
+    case 'png':
+      return pixels.png(PNG_OPTIONS).toBuffer();
+    case 'jpeg':
+      return pixels.jpeg({ quality: output.quality }).toBuffer();
+    case 'webp':
+      return pixels.webp({ quality: output.quality }).toBuffer();
   }
 }

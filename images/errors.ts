@@ -6,6 +6,9 @@ export type ImageErrorCode =
   | 'CORRUPT_IMAGE'
   /** More pixels than the limit, or a decode that ran past its time limit. */
   | 'IMAGE_TOO_LARGE'
+  /** An http address that no picture can be had from, or one that is not public. */
+  | 'INVALID_ADDRESS'
+  | 'LOCAL_ADDRESS'
   /** Text that is neither base64 nor a base64 data URL. */
   | 'INVALID_BASE64'
   /** Metadata text beyond the limits of `png-text.ts` or `infotext.ts`. */

@@ -19,6 +19,7 @@ import {
   RealesrganItem,
   UpscalerItem,
 } from './schemas/extras.ts';
+import { Img2ImgRequest } from './schemas/img2img.ts';
 import { Options } from './schemas/options.ts';
 import {
   PendingTasksResponse,
@@ -33,13 +34,15 @@ import {
   QueueStatusResponse,
   ReadyResponse,
 } from './schemas/server.ts';
-import { TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
+import { StepsPlanResponse } from './schemas/steps-plan.ts';
+import { ImageToImageResponse, TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
 import { WEB_UI_ANSWERS, WEB_UI_REQUESTS } from './schemas/web-ui.ts';
 
 /** Names of components: A1111's own where it has the schema. */
 const REQUESTS = {
   StableDiffusionTxt2ImgProcessingAPI: Txt2ImgRequest,
   PNGInfoRequest: PngInfoRequest,
+  StableDiffusionImg2ImgProcessingAPI: Img2ImgRequest,
   ProgressRequest: TaskProgressRequest,
   ...WEB_UI_REQUESTS,
 };
@@ -49,6 +52,7 @@ const ANSWERS = {
   HTTPValidationError,
   HealthResponse,
   HomeResponse,
+  ImageToImageResponse,
   MemoryResponse,
   OptionsModel: Options,
   PendingTasksResponse,
@@ -64,6 +68,7 @@ const ANSWERS = {
   SDVaeItem,
   SamplerItem,
   SchedulerItem,
+  StepsPlanResponse,
   TaskProgressResponse,
   TextToImageResponse,
   ValidationError,

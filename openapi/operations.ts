@@ -16,6 +16,7 @@ import {
   RealesrganItem,
   UpscalerItem,
 } from './schemas/extras.ts';
+import { Img2ImgRequest } from './schemas/img2img.ts';
 import { Options } from './schemas/options.ts';
 import {
   PendingTasksResponse,
@@ -34,7 +35,8 @@ import {
   QueueStatusResponse,
   ReadyResponse,
 } from './schemas/server.ts';
-import { TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
+import { StepsPlanQuery, StepsPlanResponse } from './schemas/steps-plan.ts';
+import { ImageToImageResponse, TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
 import { WEB_UI_OPERATIONS } from './web-ui-operations.ts';
 
 export type { Operation } from './operation.ts';
@@ -59,6 +61,26 @@ const OPERATIONS: readonly Operation[] = [
     body: PngInfoRequest,
     answer: PngInfoResponse,
     statuses: [413, 415],
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/img2img',
+    id: 'img2imgapi_sdapi_v1_img2img_post',
+    tag: 'Generation',
+    summary: 'Redraws pictures, whole or where a mask is white.',
+    body: Img2ImgRequest,
+    answer: ImageToImageResponse,
+    statuses: [400, 404, 413, 415, ...QUEUED],
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/steps-plan',
+    id: 'steps_plan_sdapi_v1_steps_plan_get',
+    tag: 'Generation',
+    summary: 'Tells how many steps a request will run, or which `steps` runs as many as wanted.',
+    query: StepsPlanQuery,
+    answer: StepsPlanResponse,
+    statuses: [400],
   },
   {
     method: 'get',

@@ -17,8 +17,19 @@ const BYTES_PER_VALUE = 4;
 /** Share of the memory that is free that a decode may take. */
 const MEMORY_SHARE = 0.7;
 /** Tile side and overlap in latent cells; normalisation is per tile, so overlaps are wide. */
-const TILE_CELLS = 64;
-const OVERLAP_CELLS = 16;
+export const TILE_CELLS = 64;
+export const OVERLAP_CELLS = 16;
+
+/**
+ * Returns whether the VAE may process a picture whole; its two halves are alike.
+ *
+ * @param pixels    of the picture
+ * @param maxBytes  memory that may be taken; default a share of what is free
+ */
+export function fitsMemory(model: Model, pixels: number, maxBytes?: number): boolean {
+  const needed = pixels * model.vae.channels * MAPS_ALIVE * BYTES_PER_VALUE;
+  return needed <= (maxBytes ?? process.availableMemory() * MEMORY_SHARE);
+}
 
 /**
  * Decodes a batch, one picture at a time.
@@ -36,10 +47,9 @@ export async function decodeLatent(
   const decoder = await model.decoder(options.circular ?? false);
   const [batch, channels, height, width] = latent.shape;
   const size = countValues([channels, height, width]);
-  const pixels = height * width * CELL_PIXELS ** 2;
-  const needed = pixels * model.vae.channels * MAPS_ALIVE * BYTES_PER_VALUE;
-  const maxBytes = options.maxBytes ?? process.availableMemory() * MEMORY_SHARE;
-  const isWhole = needed <= maxBytes || Math.max(height, width) <= TILE_CELLS;
+  const isWhole =
+    fitsMemory(model, height * width * CELL_PIXELS ** 2, options.maxBytes) ||
+    Math.max(height, width) <= TILE_CELLS;
   const images: RgbImage[] = [];
   for (let b = 0; b < batch; b++) {
     const one = latent.data.subarray(b * size, (b + 1) * size);
@@ -78,7 +88,7 @@ async function decodeWhole(
  * Where tiles start along a side. The last one ends at the edge or, in a circle, goes on at the
  * other edge.
  */
-function tileStarts(cells: number, circular: boolean): number[] {
+export function tileStarts(cells: number, circular: boolean): number[] {
   if (cells <= TILE_CELLS) return [0];
   const stride = TILE_CELLS - OVERLAP_CELLS;
   const starts: number[] = [];
@@ -126,8 +136,8 @@ async function decodeTiled(
   return { width: pixelWidth, height: pixelHeight, rgb };
 }
 
-/** Copies a tile out of a latent; past an edge it goes on at the other one. */
-function cut(
+/** Copies a tile out of planes of f32; past an edge it goes on at the other one. */
+export function cut(
   latent: Float32Array,
   [channels, height, width]: ImageShape,
   [top, left]: readonly [number, number],

@@ -1,5 +1,5 @@
 /** What can go wrong while a picture is made, beyond a broken file (CheckpointError) or session. */
-export type PipelineErrorCode = 'NON_FINITE' | 'VAE_MISSING' | 'VAE_MISMATCH';
+export type PipelineErrorCode = 'NON_FINITE' | 'VAE_MISSING' | 'VAE_MISMATCH' | 'SIZES_DIFFER';
 
 export class PipelineError extends Error {
   override name = 'PipelineError';

@@ -1,5 +1,10 @@
 /** What is told about finished pictures: the infotext of each, and the web UI's `info` object. */
-import { buildInfotext, generationFields, type InfotextField } from '../images/infotext.ts';
+import {
+  buildInfotext,
+  type GenerationRecord,
+  generationFields,
+  type InfotextField,
+} from '../images/infotext.ts';
 import type { AppliedLora } from '../lora/plan.ts';
 import type { PromptEmbeddings } from './conditioning/prompt-embeddings.ts';
 import type { DrawJob } from './job.ts';
@@ -33,9 +38,9 @@ function scheduleLabel(job: DrawJob): string {
 }
 
 /** Pairs for what differs from the defaults, in the web UI's order and words. */
-function extraFields(job: DrawJob, loras: readonly AppliedLora[]): InfotextField[] {
+function extraFields(job: DrawJob, { loras, details }: PictureFacts): InfotextField[] {
   const { options } = job;
-  const fields = samplingFields(job);
+  const fields = [...(details?.extra ?? []), ...samplingFields(job)];
   if (options.emphasis !== 'Original' && /[([]/.test(job.prompt + job.negativePrompt))
     fields.push(['Emphasis', options.emphasis]);
   const hashes = loras.filter(({ hash }) => hash !== null);
@@ -55,12 +60,21 @@ function embeddingFields(job: DrawJob, { used }: Pick<PromptEmbeddings, 'used'>)
   return [['TI hashes', items.join(', ')]];
 }
 
+/** What a kind of job adds to the infotext. */
+export interface InfotextDetails
+  extends Pick<
+    GenerationRecord,
+    'denoisingStrength' | 'imageCfgScale' | 'conditionalMaskWeight' | 'initImageHash'
+  > {
+  /** Pairs that come before those of the sampler. */
+  extra?: readonly InfotextField[];
+}
+
+/** The facts of a run that every picture's infotext tells. */
+type PictureFacts = Pick<RunFacts, 'loras' | 'details' | 'embeddings'>;
+
 /** Returns the infotext of one picture. */
-export function describePicture(
-  job: DrawJob,
-  seeds: PictureSeeds,
-  { loras, embeddings }: Pick<RunFacts, 'loras' | 'embeddings'>,
-): string {
+export function describePicture(job: DrawJob, seeds: PictureSeeds, facts: PictureFacts): string {
   // The job's names, not the loaded model's: a hash may become known between two jobs.
   const { options, vae, checkpoint } = job;
   const usesEnsd = findSampler(job.sampler)?.options.uses_ensd !== undefined;
@@ -83,11 +97,12 @@ export function describePicture(
       variationSeedStrength: job.subseedStrength,
       seedResizeFromW: job.seedResizeFromW,
       seedResizeFromH: job.seedResizeFromH,
+      ...facts.details,
       clipSkip: options.clipSkip,
       ensd: usesEnsd && (job.eta ?? options.etaAncestral) !== 0 ? options.etaNoiseSeedDelta : 0,
       rng: options.noiseSource === 'CPU' ? 'CPU' : 'GPU',
       tiling: job.tiling,
-      extra: [...extraFields(job, loras), ...embeddingFields(job, embeddings)],
+      extra: [...extraFields(job, facts), ...embeddingFields(job, facts.embeddings)],
       version: options.addVersion ? VERSION : null,
     }),
   });
@@ -104,6 +119,7 @@ export interface RunFacts {
   loras: readonly AppliedLora[];
   /** Its messages join the comments. */
   embeddings: Pick<PromptEmbeddings, 'used' | 'messages'>;
+  details?: InfotextDetails;
 }
 
 /** Returns the members of A1111's `info`, in its order, then `steps_executed`, `comments`, `loras`, `embeddings`. */
@@ -136,7 +152,7 @@ export function describeJob(job: DrawJob, model: Model, facts: RunFacts): Record
     denoising_strength: job.denoisingStrength,
     extra_generation_params: Object.fromEntries([
       ['Schedule type', scheduleLabel(job)],
-      ...extraFields(job, facts.loras),
+      ...extraFields(job, facts),
       ...embeddingFields(job, facts.embeddings),
     ]),
     index_of_first_image: facts.indexOfFirstImage,

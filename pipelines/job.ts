@@ -178,7 +178,59 @@ export interface Txt2ImgJob extends DrawJob {
   kind: 'txt2img';
 }
 
-export type Job = Txt2ImgJob;
+/** How a mask is used; white is repainted. */
+export interface MaskUse {
+  /** A picture file; see `Img2ImgJob.initImages`. */
+  image: Uint8Array;
+  /** Whether black is repainted instead. */
+  inverts: boolean;
+  /** Whether transparency and the latent's mask are all or nothing. */
+  rounds: boolean;
+  /** Standard deviations of the blur in pixels; 0 = none. */
+  blurX: number;
+  blurY: number;
+  /** What is under the mask when sampling starts. */
+  fill: 'fill' | 'original' | 'latent noise' | 'latent nothing';
+  /** Whether the masked area alone is drawn, at the job's size, and put back into the picture. */
+  onlyMasked: boolean;
+  /** Pixels around the masked area that are drawn with it. */
+  padding: number;
+  /** Whether what is not masked is pasted over the result. */
+  overlays: boolean;
+  /** Whether the mask, and the result cut out with it, follow each picture of the answer. */
+  returnsMask: boolean;
+  returnsComposite: boolean;
+}
+
+/** Pictures to pictures. */
+export interface Img2ImgJob extends DrawJob {
+  kind: 'img2img';
+  denoisingStrength: number;
+  /**
+   * PNG, JPEG, WebP or GIF files as they came, which the engine decodes: they are smaller than
+   * their pixels. One for all pictures of a batch, or one for each.
+   */
+  initImages: readonly Uint8Array[];
+  /** 0 stretch, 1 cover, 2 fit and fill, 3 resize the latent. */
+  resizeMode: 0 | 1 | 2 | 3;
+  /** Whether `steps` run whatever the strength: option img2img_fix_steps. */
+  exactSteps: boolean;
+  /** Factor on the first noise. */
+  noiseMultiplier: number;
+  /** More noise on the first latent: option img2img_extra_noise. */
+  extraNoise: number;
+  /** What shows through transparent pixels; red, green, blue. */
+  background: readonly [number, number, number];
+  /** Whether the result takes on the colours of the picture. */
+  correctsColors: boolean;
+  /** Inpainting checkpoints: share of the mask in the picture that they see. */
+  conditioningMaskWeight: number;
+  /** Instruct checkpoints: how closely the picture is followed; null or 1 = no guidance by it. */
+  imageCfgScale: number | null;
+  mask: MaskUse | null;
+}
+
+export type Job = Txt2ImgJob | Img2ImgJob;
 
 /** A finished (or interrupted) job. */
 export interface JobResult {

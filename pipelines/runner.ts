@@ -1,7 +1,12 @@
 /** The engine's work: one model in memory, one job at a time. */
-import type { EngineSettings, ModelFile, Runner } from './job.ts';
+import { img2img } from './img2img/img2img.ts';
+import type { EngineSettings, Job, JobHooks, JobResult, ModelFile, Runner } from './job.ts';
 import { Model } from './model/model.ts';
 import { txt2img } from './txt2img.ts';
+
+function draw(job: Job, model: Model, hooks: JobHooks): Promise<JobResult> {
+  return job.kind === 'txt2img' ? txt2img(job, model, hooks) : img2img(job, model, hooks);
+}
 
 /** Returns the runner of an engine process. No model is loaded yet. */
 export function createRunner(settings: EngineSettings): Runner {
@@ -27,7 +32,7 @@ export function createRunner(settings: EngineSettings): Runner {
     async run(job, hooks) {
       const ready = await use(job.checkpoint, job.vae);
       // Whatever came of it: a picture of mixed weights, or the error that they led to.
-      return txt2img(job, ready, hooks).finally(() => ready.refuseOverwritten());
+      return draw(job, ready, hooks).finally(() => ready.refuseOverwritten());
     },
     async load(checkpoint, vae) {
       const ready = await use(checkpoint, vae);

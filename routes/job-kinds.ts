@@ -1,5 +1,6 @@
 /** Every kind of job there is: what the job API takes. */
+import { IMG2IMG } from './img2img.ts';
 import type { JobKind } from './job-kind.ts';
 import { TXT2IMG } from './txt2img.ts';
 
-export const JOB_KINDS: readonly JobKind[] = [TXT2IMG];
+export const JOB_KINDS: readonly JobKind[] = [TXT2IMG, IMG2IMG];

@@ -57,6 +57,8 @@ export function readOptions({ options, models, output }: Context): Options {
     sd_checkpoint_hash: entry?.sha256 ?? '',
     outdir_txt2img_samples: output.folder('txt2img', false),
     outdir_txt2img_grids: output.folder('txt2img', true),
+    outdir_img2img_samples: output.folder('img2img', false),
+    outdir_img2img_grids: output.folder('img2img', true),
   };
 }
 

@@ -28,7 +28,7 @@ export async function saveResult(
       const values = describe(job, typeof seed === 'number' ? seed : job.seed, picture);
       const folders = isGrid ? options.grid_save_to_dirs : options.save_to_dirs;
       await output.save(
-        'txt2img',
+        job.kind,
         { bytes, extension, isGrid, values },
         {
           filename: options.samples_filename_pattern,

@@ -2,9 +2,10 @@
 import { randomInt } from 'node:crypto';
 import { MAX_SIDE, MIN_SIDE } from '../openapi/schemas/bounds.ts';
 import { describeBadValue } from '../openapi/schemas/coercion.ts';
+import type { CommonRequest } from '../openapi/schemas/generation.ts';
 import type { Options } from '../openapi/schemas/options.ts';
 import type { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
-import type { ModelFile, Txt2ImgJob } from '../pipelines/job.ts';
+import type { DrawJob, Job, ModelFile, Txt2ImgJob } from '../pipelines/job.ts';
 import { stripComments } from '../pipelines/prompt/comments.ts';
 import {
   findScheduler,
@@ -24,29 +25,46 @@ import { checkSupported, describeUnreadOptions } from './unsupported.ts';
 const RANDOM_SEEDS = 4_294_967_294;
 
 /** A job with what the answer needs besides its result. */
-export interface PreparedJob {
-  job: Txt2ImgJob;
+export interface PreparedJob<T extends Job = Job> {
+  job: T;
   /** The options of this job, overrides applied. */
   options: Options;
   /** What `override_settings` changed. */
   overrides: Partial<Options>;
 }
 
+/** Everything about a job but its kind and its strength. */
+export type PreparedDraw = Omit<DrawJob, 'kind' | 'denoisingStrength'>;
+
 /**
- * Prepares a job.
+ * Prepares a txt2img job.
  *
- * @throws HttpError: SAMPLER_NOT_FOUND, SCHEDULER_NOT_FOUND, MODEL_NOT_FOUND, LIMIT_EXCEEDED,
- *   UNSUPPORTED_FEATURE, SCRIPT_NOT_FOUND, BAD_REQUEST
+ * @throws as `prepareDraw`
  */
 export async function createTxt2ImgJob(
   context: Context,
   request: Txt2ImgRequest,
-): Promise<PreparedJob> {
+): Promise<PreparedJob<Txt2ImgJob>> {
+  const { job, ...rest } = await prepareDraw(context, request, readSize(request));
+  const denoisingStrength = request.denoising_strength;
+  return { job: { kind: 'txt2img', ...job, denoisingStrength }, ...rest };
+}
+
+/**
+ * Prepares what txt2img and img2img have in common.
+ *
+ * @throws HttpError: SAMPLER_NOT_FOUND, SCHEDULER_NOT_FOUND, MODEL_NOT_FOUND, LIMIT_EXCEEDED,
+ *   UNSUPPORTED_FEATURE, SCRIPT_NOT_FOUND, BAD_REQUEST
+ */
+export async function prepareDraw(
+  context: Context,
+  request: CommonRequest,
+  { width, height }: { width: number; height: number },
+): Promise<{ job: PreparedDraw; options: Options; overrides: Partial<Options> }> {
   const comments = checkSupported(request);
   const { options, changes, rejected } = context.options.override(request.override_settings ?? {});
   for (const { fault } of rejected) comments.push(`override_settings: ${fault.msg}`);
   comments.push(...describeUnreadOptions(options));
-  const { width, height } = readSize(request);
   const batchSize = request.batch_size ?? 1;
   const nIter = request.n_iter ?? 1;
   checkPixels(width, height, batchSize, nIter);
@@ -54,8 +72,7 @@ export async function createTxt2ImgJob(
   const prompts = await writePrompts(context, request, options);
   const models = await findModels(context, options, changes, comments);
   const pictures = batchSize * nIter;
-  const job: Txt2ImgJob = {
-    kind: 'txt2img',
+  const job: PreparedDraw = {
     ...models,
     ...prompts,
     loras: await context.loras.findForPrompt(prompts.prompt),
@@ -78,7 +95,6 @@ export async function createTxt2ImgJob(
     eta: request.eta,
     tiling: request.tiling ?? options.tiling,
     restoreFaces: request.restore_faces ?? options.face_restoration,
-    denoisingStrength: request.denoising_strength,
     grid:
       request.save_images &&
       options.return_grid &&
@@ -108,7 +124,7 @@ function readSize(request: Txt2ImgRequest): { width: number; height: number } {
   return { width: first.firstphase_width, height: first.firstphase_height };
 }
 
-function readSampler({ sampler_name, sampler_index, scheduler }: Txt2ImgRequest): ResolvedSampler {
+function readSampler({ sampler_name, sampler_index, scheduler }: CommonRequest): ResolvedSampler {
   const name = sampler_name || sampler_index || 'Euler';
   const resolved = resolveSampler(name, scheduler);
   if (resolved === null) throw new HttpError('SAMPLER_NOT_FOUND', 'Sampler not found');
@@ -120,7 +136,7 @@ function readSampler({ sampler_name, sampler_index, scheduler }: Txt2ImgRequest)
 
 async function writePrompts(
   { styles }: Context,
-  request: Txt2ImgRequest,
+  request: CommonRequest,
   { enable_prompt_comments }: Options,
 ): Promise<{ prompt: string; negativePrompt: string }> {
   const own = {

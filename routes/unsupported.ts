@@ -3,6 +3,7 @@
  * silently differ is refused with the field's name; the rest is answered with a comment in `info`.
  */
 import { isDict } from '../openapi/schemas/coercion.ts';
+import type { CommonRequest } from '../openapi/schemas/generation.ts';
 import { type OptionKey, Options, UNREAD_OPTIONS } from '../openapi/schemas/options.ts';
 import type { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
 import { HttpError } from '../server/errors.ts';
@@ -12,8 +13,11 @@ const INERT_SCRIPTS = new Set(['refiner', 'sampler', 'seed', 'extra options']);
 /** Names that mean "none" in fields that name a model. */
 const NO_MODEL = new Set(['', 'none']);
 
+/** What the table looks at, of txt2img or img2img. */
+type CheckedRequest = CommonRequest & Pick<Partial<Txt2ImgRequest>, 'enable_hr'>;
+
 interface Rule {
-  isActive(request: Txt2ImgRequest): boolean;
+  isActive(request: CheckedRequest): boolean;
   /** The sentence of the refusal, or of the comment; it begins with the field's name. */
   sentence: string;
   isHarmless?: true;
@@ -80,7 +84,7 @@ export function describeUnreadOptions(options: Options): string[] {
  * @returns comments for `info`
  * @throws HttpError UNSUPPORTED_FEATURE or SCRIPT_NOT_FOUND with the field's name
  */
-export function checkSupported(request: Txt2ImgRequest): string[] {
+export function checkSupported(request: CheckedRequest): string[] {
   const comments: string[] = [];
   for (const { isActive, sentence, isHarmless } of RULES) {
     if (!isActive(request)) continue;

@@ -5,6 +5,7 @@ import { docsRoutes } from '../routes/docs.ts';
 import { embeddingRoutes } from '../routes/embeddings.ts';
 import { healthRoutes } from '../routes/health.ts';
 import { homeRoutes } from '../routes/home.ts';
+import { img2imgRoutes } from '../routes/img2img.ts';
 import { interruptRoutes } from '../routes/interrupt.ts';
 import { loraRoutes } from '../routes/loras.ts';
 import { memoryRoutes } from '../routes/memory.ts';
@@ -14,6 +15,7 @@ import { progressRoutes } from '../routes/progress.ts';
 import { samplerRoutes } from '../routes/samplers.ts';
 import { sdModelRoutes } from '../routes/sd-models.ts';
 import { serverControlRoutes } from '../routes/server-control.ts';
+import { stepsPlanRoutes } from '../routes/steps-plan.ts';
 import { txt2imgRoutes } from '../routes/txt2img.ts';
 import { upscalerRoutes } from '../routes/upscalers.ts';
 import { webUiRoutes } from '../routes/web-ui.ts';
@@ -57,6 +59,8 @@ export function createApp(context: Context): Express {
     txt2imgRoutes,
     pngInfoRoutes,
     upscalerRoutes,
+    img2imgRoutes,
+    stepsPlanRoutes,
     progressRoutes,
     interruptRoutes,
     optionRoutes,

@@ -16,6 +16,7 @@ export const ERROR_STATUS = {
   SCHEDULER_NOT_FOUND: 400,
   MODEL_NOT_FOUND: 404,
   UPSCALER_NOT_FOUND: 404,
+  IMAGE_NOT_FOUND: 404,
   SCRIPT_NOT_FOUND: 422,
   /** The request asks for something that would change the picture and is not here. */
   UNSUPPORTED_FEATURE: 422,
@@ -26,6 +27,11 @@ export const ERROR_STATUS = {
   CORRUPT_IMAGE: 422,
   IMAGE_TOO_LARGE: 422,
   TEXT_TOO_LARGE: 422,
+  /** A picture's address, which A1111 answers with 500; and init images that do not go together. */
+  REQUESTS_NOT_ALLOWED: 422,
+  INVALID_ADDRESS: 422,
+  LOCAL_ADDRESS: 422,
+  SIZES_DIFFER: 422,
   OPTIONS_NOT_SAVED: 500,
   QUEUE_FULL: 429,
   SHUTTING_DOWN: 503,

@@ -118,6 +118,11 @@ export const FLAGS = [
     kind: 'number',
     describe: 'jobs that may wait (default 64)',
   },
+  {
+    name: 'api-enable-requests',
+    kind: 'switch',
+    describe: 'fetch pictures from the http addresses that requests name, never from local ones',
+  },
   { name: 'api-log', kind: 'switch', describe: 'print one line per API request' },
   { name: 'api-server-stop', kind: 'switch', describe: 'allow clients to stop the server' },
   {

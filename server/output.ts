@@ -14,6 +14,9 @@ const RESERVED = /^(?:con|prn|aux|nul|com\d|lpt\d)$/i;
 /** What a pattern may name. Values come from the request: they are cleaned before use. */
 export type PatternValues = Readonly<Record<string, string | number>>;
 
+/** Which of A1111's folders a picture goes to. */
+export type OutputKind = 'txt2img' | 'img2img';
+
 /** One picture to save. */
 export interface SavedPicture {
   bytes: Uint8Array;
@@ -43,7 +46,7 @@ export class Output {
   }
 
   /** Folder of pictures or grids of one kind, for `GET /sdapi/v1/options`. */
-  folder(kind: 'txt2img', isGrid: boolean): string {
+  folder(kind: OutputKind, isGrid: boolean): string {
     return join(this.#root, `${kind}-${isGrid ? 'grids' : 'images'}`);
   }
 
@@ -53,13 +56,13 @@ export class Output {
    * @returns the path
    * @throws the system's error; no half file is left
    */
-  save(kind: 'txt2img', picture: SavedPicture, patterns: SavePatterns): Promise<string> {
+  save(kind: OutputKind, picture: SavedPicture, patterns: SavePatterns): Promise<string> {
     const work = this.#work.then(() => this.#save(kind, picture, patterns));
     this.#work = work.catch(() => {});
     return work;
   }
 
-  async #save(kind: 'txt2img', picture: SavedPicture, patterns: SavePatterns): Promise<string> {
+  async #save(kind: OutputKind, picture: SavedPicture, patterns: SavePatterns): Promise<string> {
     const { bytes, extension, isGrid, values } = picture;
     const parts = patterns.folder === null ? [] : patterns.folder.split('/');
     const folder = join(

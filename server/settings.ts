@@ -37,6 +37,7 @@ const RawSettings = z.object({
   lowvram: z.boolean().default(false),
   'queue-size': z.coerce.number().int().min(1).max(MAX_QUEUE_SIZE).default(DEFAULT_QUEUE_SIZE),
   'skip-load-model-at-start': z.boolean().default(false),
+  'api-enable-requests': z.boolean().default(false),
   'api-log': z.boolean().default(false),
   'api-server-stop': z.boolean().default(false),
   'log-level': z
@@ -76,6 +77,8 @@ export interface Settings {
   readonly memoryMode: 'normal' | 'medvram' | 'lowvram';
   readonly queueSize: number;
   readonly apiLog: boolean;
+  /** Whether pictures may be fetched from the addresses that requests name. */
+  readonly apiEnableRequests: boolean;
   readonly apiServerStop: boolean;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /** A1111's flags that were given and do nothing here. */
@@ -146,6 +149,7 @@ export function readSettings(
     memoryMode: raw.lowvram ? 'lowvram' : raw.medvram ? 'medvram' : 'normal',
     queueSize: raw['queue-size'],
     apiLog: raw['api-log'],
+    apiEnableRequests: raw['api-enable-requests'],
     apiServerStop: raw['api-server-stop'],
     logLevel: raw['log-level'],
     ignoredFlags: ignored,

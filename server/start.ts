@@ -42,7 +42,9 @@ export async function startServer(
 ): Promise<void> {
   const log = createLogger(settings.logLevel);
   const metrics = createMetrics();
-  const options = OptionsStore.open(settings.configFile);
+  const options = OptionsStore.open(settings.configFile, {
+    api_enable_requests: settings.apiEnableRequests,
+  });
   const models = await Models.open(settings, log);
   const loras = await Loras.open(settings, () => models.usesDemo, log);
   const embeddings = await Embeddings.open(settings, log);

@@ -158,3 +158,14 @@ export const loraField = {
     .optional()
     .describe('LoRAs to apply besides the tags of the prompt.'),
 };
+
+/** The fields that txt2img and img2img share. */
+export type CommonRequest = z.infer<
+  z.ZodObject<
+    typeof leadingFields &
+      typeof samplingFields &
+      typeof trailingFields &
+      typeof closingFields &
+      typeof loraField
+  >
+>;

@@ -204,15 +204,29 @@ export const Options = z
     disable_weights_auto_swap: bool().default(true).describe(UNUSED),
     auto_backcompat: bool().default(true).describe(UNUSED),
     // img2img, hires and faces
-    img2img_color_correction: bool().default(false).describe(UNUSED),
-    img2img_fix_steps: bool().default(false).describe(UNUSED),
-    img2img_background_color: word().default('#ffffff').describe(UNUSED),
-    img2img_extra_noise: float(0, 1).default(0).describe(UNUSED),
-    initial_noise_multiplier: float(0, 2).default(1).describe(UNUSED),
-    inpainting_mask_weight: float(0, 1).default(1).describe(UNUSED),
-    return_mask: bool().default(false).describe(UNUSED),
-    return_mask_composite: bool().default(false).describe(UNUSED),
-    overlay_inpaint: bool().default(true).describe(UNUSED),
+    img2img_color_correction: bool()
+      .default(false)
+      .describe('Give results of img2img the colours of their picture.'),
+    img2img_fix_steps: bool()
+      .default(false)
+      .describe('Run `steps` in img2img whatever the strength.'),
+    img2img_background_color: word()
+      .default('#ffffff')
+      .describe('What shows through transparent pixels of init images.'),
+    img2img_extra_noise: float(0, 1).default(0).describe('More noise for img2img to start from.'),
+    initial_noise_multiplier: float(0, 2)
+      .default(1)
+      .describe('Used when a request sends no `initial_noise_multiplier`.'),
+    inpainting_mask_weight: float(0, 1)
+      .default(1)
+      .describe('How much of the masked area is kept from inpainting checkpoints.'),
+    return_mask: bool().default(false).describe('Answer the mask after each picture.'),
+    return_mask_composite: bool()
+      .default(false)
+      .describe('Answer the masked part alone after each picture.'),
+    overlay_inpaint: bool()
+      .default(true)
+      .describe('Whether what is not masked is pasted over the result.'),
     upscaler_for_img2img: word().nullable().default(null).describe(UNUSED),
     ESRGAN_tile: whole(0, 4096).default(192).describe(UNUSED),
     ESRGAN_tile_overlap: whole(0, 4096).default(8).describe(UNUSED),
@@ -262,7 +276,7 @@ export const Options = z
     lora_in_memory_limit: whole(0, 100).default(0).describe(UNUSED),
     textual_inversion_add_hashes_to_infotext: bool().default(true).describe('Print `TI hashes`.'),
     // API and front-ends
-    api_enable_requests: bool().default(true).describe(REFUSED),
+    api_enable_requests: bool().default(false).describe(REFUSED),
     api_forbid_local_requests: bool().default(true).describe(REFUSED),
     api_useragent: word().default('').describe(REFUSED),
     send_seed: bool().default(true).describe(UNUSED),

@@ -53,14 +53,16 @@ export const Txt2ImgRequest = z
 
 export type Txt2ImgRequest = z.infer<typeof Txt2ImgRequest>;
 
-export const TextToImageResponse = z
-  .object({
-    images: z.array(z.string()).describe('Pictures in base64, without a data URI prefix.'),
-    parameters: z
-      .record(z.string(), z.unknown())
-      .describe('Every request field with the value that was used.'),
-    info: z
-      .string()
-      .describe('A JSON text: all_seeds, infotexts, sd_model_name and what else A1111 tells.'),
-  })
-  .describe('Finished pictures.');
+const answerFields = {
+  images: z.array(z.string()).describe('Pictures in base64, without a data URI prefix.'),
+  parameters: z
+    .record(z.string(), z.unknown())
+    .describe('Every request field with the value that was used.'),
+  info: z
+    .string()
+    .describe('A JSON text: all_seeds, infotexts, sd_model_name and what else A1111 tells.'),
+};
+
+export const TextToImageResponse = z.object(answerFields).describe('Finished pictures.');
+
+export const ImageToImageResponse = z.object(answerFields).describe('Finished pictures.');

@@ -13,7 +13,10 @@ export interface NetworkCallOptions {
   encoded: EncodedPlan;
   /** SDXL: f32 size embeddings of the positive and the negative prompt; null for SD 1.x and 2.x. */
   sizes: { cond: Float32Array; uncond: Float32Array } | null;
-  /** Further input channels of inpainting and instruct models, f32 [extra, h, w]; null for none. */
+  /**
+   * Further input channels of inpainting and instruct models, f32 [1 or images, extra, h, w], taken
+   * in turn where a batch has more pictures; null for none.
+   */
   extraChannels: Float32Array | null;
   /** Pad the shorter of cond and uncond with empty prompts instead of running them apart. */
   padCondUncond: boolean;
@@ -71,7 +74,7 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
     const whole = runs.length === 1;
     const out = whole ? null : new Float32Array(call.rows.length * size);
     for (const run of runs) {
-      const result = await runUnet(unet, call, run, options, size);
+      const result = await runUnet(unet, call, run, options, model.config.unet.inChannels);
       assertFinite('UNet', model.checkpoint.name, result);
       if (!out) return result;
       run.rows.forEach((row, i) => {
@@ -143,19 +146,22 @@ async function runUnet(
   call: NetworkCall,
   { rows, context, y }: Run,
   { extraChannels: extra, lora }: NetworkCallOptions,
-  size: number,
+  inChannels: number,
 ): Promise<Float32Array> {
   const [, channels, height, width] = call.shape;
+  const size = countValues([channels, height, width]);
   const isWhole = rows.length === call.rows.length && !extra;
-  const perRow = size + (extra?.length ?? 0);
+  const perRow = countValues([inChannels, height, width]);
+  const perImage = perRow - size;
   const input = isWhole ? call.input : new Float32Array(rows.length * perRow);
   if (!isWhole) {
     rows.forEach((row, i) => {
       input.set(call.input.subarray(row * size, (row + 1) * size), i * perRow);
-      if (extra) input.set(extra, i * perRow + size);
+      if (!extra) return;
+      const at = ((call.rows[row] as NetworkRow).image * perImage) % extra.length;
+      input.set(extra.subarray(at, at + perImage), i * perRow + size);
     });
   }
-  const inChannels = channels + (extra ? extra.length / (height * width) : 0);
   const { out } = await unet.run(
     {
       sample: { type: 'float32', data: input, shape: [rows.length, inChannels, height, width] },

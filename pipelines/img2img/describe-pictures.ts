@@ -1,0 +1,31 @@
+import type { InfotextField } from '../../images/infotext.ts';
+import { pythonFloat } from '../../images/python-format.ts';
+import type { InfotextDetails } from '../generation-info.ts';
+import type { Img2ImgJob } from '../job.ts';
+import type { Model } from '../model/model.ts';
+import type { PreparedPictures } from './prepare-pictures.ts';
+
+/** Returns what img2img adds to an infotext, in the web UI's order and words. */
+export function describePictures(
+  job: Img2ImgJob,
+  model: Model,
+  { mask }: PreparedPictures,
+): InfotextDetails {
+  const { variant } = model.config;
+  const extra: InfotextField[] = [];
+  if (mask !== null) {
+    const { inverts, blurX, blurY, onlyMasked, padding, fill } = mask.use;
+    if (inverts) extra.push(['Mask mode', 'Inpaint not masked']);
+    if (blurX === blurY && blurX > 0) extra.push(['Mask blur', blurX]);
+    if (onlyMasked) extra.push(['Inpaint area', 'Only masked'], ['Masked area padding', padding]);
+    if (fill !== 'original') extra.push(['Masked content', fill]);
+  }
+  if (job.noiseMultiplier !== 1) extra.push(['Noise multiplier', pythonFloat(job.noiseMultiplier)]);
+  if (job.extraNoise > 0) extra.push(['Extra noise', pythonFloat(job.extraNoise)]);
+  return {
+    denoisingStrength: job.denoisingStrength,
+    imageCfgScale: variant === 'instruct' ? job.imageCfgScale : null,
+    conditionalMaskWeight: variant === 'inpaint' ? job.conditioningMaskWeight : null,
+    extra,
+  };
+}

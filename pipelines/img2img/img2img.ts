@@ -1,0 +1,69 @@
+/** Pictures to pictures: encode, add noise, sample, decode, and put back what is not to change. */
+import { setImmediate } from 'node:timers/promises';
+import type { JobNetwork } from '../conditioning/network-calls.ts';
+import { noPromptEmbeddings } from '../conditioning/prompt-embeddings.ts';
+import { decodeLatent } from '../decode.ts';
+import { finishJob } from '../finish-job.ts';
+import { seedsOf } from '../generation-info.ts';
+import type { Img2ImgJob, JobHooks, JobResult } from '../job.ts';
+import type { Model } from '../model/model.ts';
+import { prepareLoras, prepareNetwork } from '../prepare-network.ts';
+import { positionOf, sampleBatch } from '../sample-batch.ts';
+import type { SampleInit } from '../sampling/sample-request.ts';
+import { pictureConditioning } from './conditioning.ts';
+import { describePictures } from './describe-pictures.ts';
+import { createInit } from './init-latent.ts';
+import { type PlacedResult, placeResult } from './place-result.ts';
+import { preparePictures } from './prepare-pictures.ts';
+
+/**
+ * Makes the pictures of an img2img job. An interruption works as in txt2img.
+ *
+ * @throws ImageError, CheckpointError, SessionError, PipelineError
+ */
+export async function img2img(job: Img2ImgJob, model: Model, hooks: JobHooks): Promise<JobResult> {
+  const { control } = hooks;
+  const pictures = await preparePictures(job);
+  const { prompt, loras, messages } = await prepareLoras(job, model);
+  for (const message of messages) hooks.onLog(message, { checkpoint: model.checkpoint.name });
+  const seeds = seedsOf(job);
+  let ready: { network: JobNetwork; init: SampleInit } | null = null;
+  const results: PlacedResult[] = [];
+  let stepsExecuted = 0;
+  for (let iteration = 0; iteration < job.nIter && !control.interrupted; iteration++) {
+    control.skipped = false;
+    const batch = seeds.slice(iteration * job.batchSize, (iteration + 1) * job.batchSize);
+    if (ready === null) {
+      const init = await createInit(
+        job,
+        model,
+        pictures,
+        batch.map(({ seed }) => seed),
+      );
+      const extra = await pictureConditioning(job, model, pictures);
+      const network = await prepareNetwork(job, prompt, model, loras, extra);
+      ready = { network, init };
+    }
+    const run = { seeds: batch, position: positionOf(job, iteration), init: ready.init };
+    const result = await sampleBatch(job, model, ready.network, run, hooks);
+    stepsExecuted += result.stepsExecuted;
+    const decoded = await decodeLatent(model, result.latent, { circular: job.tiling });
+    decoded.forEach((image, i) => {
+      results.push(placeResult(image, job, pictures, i % pictures.images.length));
+    });
+    await setImmediate();
+  }
+  const comments = [...job.comments, ...pictures.comments, ...messages];
+  const details = describePictures(job, model, pictures);
+  const finished = results.map(({ picture }) => picture);
+  const extras = results.map((result) => result.extras);
+  const facts = {
+    seeds,
+    stepsExecuted,
+    comments,
+    loras: loras.applied,
+    embeddings: ready?.network.embeddings ?? noPromptEmbeddings,
+    details,
+  };
+  return finishJob(job, model, finished, facts, extras);
+}

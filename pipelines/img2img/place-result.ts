@@ -1,0 +1,76 @@
+/** From a decoded picture back into the one it was made from. */
+import { matchColors } from '../../images/color-match.ts';
+import { pasteUnmasked } from '../../images/mask.ts';
+import { blankRaster, pasteRaster, type Raster } from '../../images/raster.ts';
+import { resizeRaster } from '../../images/resize.ts';
+import type { RgbImage } from '../../images/rgb-image.ts';
+import type { Img2ImgJob } from '../job.ts';
+import type { PreparedPictures } from './prepare-pictures.ts';
+
+/** A finished picture and what goes with it in the answer. */
+export interface PlacedResult {
+  picture: RgbImage;
+  /** The mask, and the result where it is masked, as the job wants them; 3 or 4 channels. */
+  extras: Raster[];
+}
+
+/**
+ * Returns a result in the colours of its picture where the job wants that, and with everything that is
+ * not masked as it was: pixels outside a mask are those of the picture, bit for bit.
+ *
+ * @param image     decoded, of about the job's size
+ * @param index     of the picture that it was made from
+ */
+export function placeResult(
+  image: RgbImage,
+  job: Img2ImgJob,
+  { images, mask }: PreparedPictures,
+  index: number,
+): PlacedResult {
+  let result: Raster = { ...image, channels: 3, data: image.rgb };
+  if (job.correctsColors) result = matchColors(result, images[index] as Raster);
+  if (mask === null) return { picture: toImage(result), extras: [] };
+  const original = mask.originals[index] as Raster;
+  const whole = mask.use.overlays ? placeInOriginal(result, original, mask.box) : result;
+  const placed = mask.use.overlays ? pasteUnmasked(whole, original, mask.overlay) : result;
+  const extras: Raster[] = [];
+  const overlay = resizeRaster(mask.overlay, whole.width, whole.height, 'fill');
+  if (mask.use.returnsMask) extras.push(spread(mask.overlay));
+  if (mask.use.returnsComposite) extras.push(withAlpha(whole, overlay));
+  return { picture: toImage(placed), extras };
+}
+
+function toImage({ width, height, data }: Raster): RgbImage {
+  return { width, height, rgb: data };
+}
+
+/** The result at its place in a picture of the original's size. */
+function placeInOriginal(
+  result: Raster,
+  { width, height }: Raster,
+  box: NonNullable<PreparedPictures['mask']>['box'],
+): Raster {
+  // A side that is no multiple of 8 comes back from the latent a little shorter.
+  if (box === null) return resizeRaster(result, width, height, 'stretch');
+  const target = blankRaster(width, height, 3);
+  const part = resizeRaster(result, box.x2 - box.x1, box.y2 - box.y1, 'crop');
+  pasteRaster(target, part, box.x1, box.y1);
+  return target;
+}
+
+/** A mask as a grey picture. */
+function spread({ width, height, data }: Raster): Raster {
+  const rgb = new Uint8Array(data.length * 3);
+  for (let i = 0; i < rgb.length; i++) rgb[i] = data[Math.floor(i / 3)]!;
+  return { width, height, channels: 3, data: rgb };
+}
+
+/** A picture that is transparent where the mask is black. */
+function withAlpha({ width, height, data }: Raster, mask: Raster): Raster {
+  const rgba = new Uint8Array(width * height * 4);
+  for (let i = 0; i < width * height; i++) {
+    for (let c = 0; c < 3; c++) rgba[i * 4 + c] = data[i * 3 + c]!;
+    rgba[i * 4 + 3] = mask.data[i]!;
+  }
+  return { width, height, channels: 4, data: rgba };
+}

@@ -1,0 +1,107 @@
+/** Turns an img2img request into a job: pictures read from base64, numbers and options resolved. */
+import { decodeBase64Image } from '../images/base64.ts';
+import { isImageAddress } from '../images/fetch-image.ts';
+import type { Img2ImgRequest } from '../openapi/schemas/img2img.ts';
+import type { Options } from '../openapi/schemas/options.ts';
+import type { Img2ImgJob, MaskUse } from '../pipelines/job.ts';
+import type { Context } from '../server/context.ts';
+import { HttpError } from '../server/errors.ts';
+import { checkPixels } from '../server/limits.ts';
+import { fetchPicture } from './fetch-picture.ts';
+import { type PreparedJob, prepareDraw } from './txt2img-job.ts';
+
+/** `inpainting_fill` in A1111's numbers. */
+const FILLS = ['fill', 'original', 'latent noise', 'latent nothing'] as const;
+/** Standard deviation of a mask's blur where a request says null, in pixels. */
+const DEFAULT_MASK_BLUR = 4;
+
+/**
+ * Prepares an img2img job. The pictures are only unwrapped here: the engine decodes them.
+ *
+ * @throws HttpError IMAGE_NOT_FOUND, LIMIT_EXCEEDED, UNSUPPORTED_FEATURE and those of `prepareDraw`;
+ *   ImageError INVALID_BASE64
+ */
+export async function createImg2ImgJob(
+  context: Context,
+  request: Img2ImgRequest,
+): Promise<PreparedJob<Img2ImgJob>> {
+  const sent = request.init_images ?? [];
+  if (sent.length === 0) throw new HttpError('IMAGE_NOT_FOUND', 'Init image not found');
+  const size = { width: request.width ?? 512, height: request.height ?? 512 };
+  const { job: draw, options, overrides } = await prepareDraw(context, request, size);
+  const batchSize = countBatch(sent.length, draw.batchSize);
+  checkPixels(draw.width, draw.height, batchSize, draw.nIter);
+  const job: Img2ImgJob = {
+    kind: 'img2img',
+    ...draw,
+    batchSize,
+    denoisingStrength: request.denoising_strength,
+    initImages: await readPictures(sent, 'init_images', options),
+    resizeMode: (request.resize_mode ?? 0) as Img2ImgJob['resizeMode'],
+    exactSteps: options.img2img_fix_steps,
+    noiseMultiplier: request.initial_noise_multiplier ?? options.initial_noise_multiplier,
+    extraNoise: options.img2img_extra_noise,
+    background: readColor(options.img2img_background_color),
+    correctsColors: options.img2img_color_correction,
+    conditioningMaskWeight: options.inpainting_mask_weight,
+    imageCfgScale: request.image_cfg_scale,
+    mask: await readMaskUse(request, options),
+  };
+  return { job, options, overrides };
+}
+
+/** Several pictures are a batch of their own; one is used for all. */
+function countBatch(pictures: number, batchSize: number): number {
+  if (pictures === 1) return batchSize;
+  if (pictures <= batchSize) return pictures;
+  throw new HttpError(
+    'LIMIT_EXCEEDED',
+    `bad number of images passed: ${pictures}; expecting ${batchSize} or less`,
+  );
+}
+
+async function readPictures(
+  sent: readonly string[],
+  field: string,
+  options: Options,
+): Promise<Uint8Array[]> {
+  const files: Uint8Array[] = [];
+  for (const [i, text] of sent.entries()) {
+    const name = sent.length === 1 ? field : `${field}[${i}]`;
+    files.push(
+      isImageAddress(text) ? await fetchPicture(text, options) : decodeBase64Image(text, name),
+    );
+  }
+  return files;
+}
+
+async function readMaskUse(request: Img2ImgRequest, options: Options): Promise<MaskUse | null> {
+  // Front-ends send an empty text where there is no mask.
+  if (request.mask === null || request.mask === '') return null;
+  if (request.latent_mask !== null && request.latent_mask !== '') {
+    throw new HttpError('UNSUPPORTED_FEATURE', 'latent_mask: not available; send null.');
+  }
+  const [image] = await readPictures([request.mask], 'mask', options);
+  return {
+    image: image as Uint8Array,
+    inverts: (request.inpainting_mask_invert ?? 0) !== 0,
+    rounds: request.mask_round ?? true,
+    blurX: request.mask_blur ?? request.mask_blur_x ?? DEFAULT_MASK_BLUR,
+    blurY: request.mask_blur ?? request.mask_blur_y ?? DEFAULT_MASK_BLUR,
+    fill: FILLS[request.inpainting_fill ?? 0] ?? 'fill',
+    onlyMasked: request.inpaint_full_res ?? true,
+    padding: request.inpaint_full_res_padding ?? 0,
+    overlays: options.overlay_inpaint,
+    returnsMask: options.return_mask,
+    returnsComposite: options.return_mask_composite,
+  };
+}
+
+/** `#rgb` or `#rrggbb`; white for anything else, as the option's default is. */
+function readColor(text: string): [number, number, number] {
+  const short = /^#([\da-f])([\da-f])([\da-f])$/i.exec(text.trim());
+  const digits = short ? short.slice(1).map((digit) => digit + digit) : [];
+  const long = /^#([\da-f]{2})([\da-f]{2})([\da-f]{2})$/i.exec(text.trim());
+  const [red, green, blue] = (long?.slice(1) ?? digits).map((pair) => Number.parseInt(pair, 16));
+  return [red ?? 255, green ?? 255, blue ?? 255];
+}
