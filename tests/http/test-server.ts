@@ -145,7 +145,9 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const embeddings = await Embeddings.open(settings, log);
   const context: Context = {
     settings,
-    options: OptionsStore.open(settings.configFile),
+    options: OptionsStore.open(settings.configFile, {
+      api_enable_requests: settings.apiEnableRequests,
+    }),
     models,
     loras,
     upscalers: await Upscalers.open(settings, log),
