@@ -200,6 +200,20 @@ export interface MaskUse {
   /** Whether the mask, and the result cut out with it, follow each picture of the answer. */
   returnsMask: boolean;
   returnsComposite: boolean;
+  /** Numbers of the script "soft inpainting"; null where it is off. */
+  soft: SoftInpainting | null;
+}
+
+/** Soft inpainting: how latents are mixed, and how results are pasted where they differ. */
+export interface SoftInpainting {
+  scheduleBias: number;
+  preservationStrength: number;
+  transitionContrast: number;
+  /** How much the mask counts beside the difference, 0 … 1. */
+  maskInfluence: number;
+  /** Distance of two latents at which the picture is half covered. */
+  differenceThreshold: number;
+  differenceContrast: number;
 }
 
 /** Pictures to pictures. */

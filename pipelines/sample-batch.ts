@@ -19,6 +19,8 @@ export interface BatchRun {
   position: Pick<JobProgress, 'job' | 'jobNo' | 'jobCount'>;
   /** The pictures to start from; undefined starts from noise alone. */
   init?: SampleInit | undefined;
+  /** Guidance by the picture; see `GuidanceOptions`. */
+  imageCfgScale?: number | undefined;
 }
 
 /**
@@ -46,7 +48,7 @@ export async function sampleBatch(
   job: DrawJob,
   model: Model,
   network: JobNetwork,
-  { seeds, position, init }: BatchRun,
+  { seeds, position, init, imageCfgScale }: BatchRun,
   hooks: JobHooks,
 ): Promise<SampleResult> {
   const { options } = job;
@@ -81,6 +83,7 @@ export async function sampleBatch(
     guidance: {
       ...options,
       cfgScale: job.cfgScale,
+      imageCfgScale,
       weights: seeds.map(() => network.weights),
     },
     modelSigmas: model.sigmasFor(options),

@@ -8,6 +8,7 @@ import type { Context } from '../server/context.ts';
 import { HttpError } from '../server/errors.ts';
 import { checkPixels } from '../server/limits.ts';
 import { fetchPicture } from './fetch-picture.ts';
+import { readSoftInpainting } from './soft-inpainting.ts';
 import { type PreparedJob, prepareDraw } from './txt2img-job.ts';
 
 /** `inpainting_fill` in A1111's numbers. */
@@ -81,11 +82,13 @@ async function readMaskUse(request: Img2ImgRequest, options: Options): Promise<M
   if (request.latent_mask !== null && request.latent_mask !== '') {
     throw new HttpError('UNSUPPORTED_FEATURE', 'latent_mask: not available; send null.');
   }
+  const soft = readSoftInpainting(request.alwayson_scripts);
   const [image] = await readPictures([request.mask], 'mask', options);
   return {
     image: image as Uint8Array,
     inverts: (request.inpainting_mask_invert ?? 0) !== 0,
-    rounds: request.mask_round ?? true,
+    // Soft inpainting is about what lies between.
+    rounds: soft === null && (request.mask_round ?? true),
     blurX: request.mask_blur ?? request.mask_blur_x ?? DEFAULT_MASK_BLUR,
     blurY: request.mask_blur ?? request.mask_blur_y ?? DEFAULT_MASK_BLUR,
     fill: FILLS[request.inpainting_fill ?? 0] ?? 'fill',
@@ -94,6 +97,7 @@ async function readMaskUse(request: Img2ImgRequest, options: Options): Promise<M
     overlays: options.overlay_inpaint,
     returnsMask: options.return_mask,
     returnsComposite: options.return_mask_composite,
+    soft,
   };
 }
 

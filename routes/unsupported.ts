@@ -7,6 +7,7 @@ import type { CommonRequest } from '../openapi/schemas/generation.ts';
 import { type OptionKey, Options, UNREAD_OPTIONS } from '../openapi/schemas/options.ts';
 import type { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
 import { HttpError } from '../server/errors.ts';
+import { SOFT_INPAINTING } from './soft-inpainting.ts';
 
 /** Always-on scripts of A1111 that have no effect through its API. */
 const INERT_SCRIPTS = new Set(['refiner', 'sampler', 'seed', 'extra options']);
@@ -14,7 +15,8 @@ const INERT_SCRIPTS = new Set(['refiner', 'sampler', 'seed', 'extra options']);
 const NO_MODEL = new Set(['', 'none']);
 
 /** What the table looks at, of txt2img or img2img. */
-type CheckedRequest = CommonRequest & Pick<Partial<Txt2ImgRequest>, 'enable_hr'>;
+type CheckedRequest = CommonRequest &
+  Pick<Partial<Txt2ImgRequest>, 'enable_hr'> & { init_images?: unknown };
 
 interface Rule {
   isActive(request: CheckedRequest): boolean;
@@ -96,6 +98,7 @@ export function checkSupported(request: CheckedRequest): string[] {
   }
   for (const [title, entry] of Object.entries(request.alwayson_scripts)) {
     if (INERT_SCRIPTS.has(title.toLowerCase())) continue;
+    if (title.toLowerCase() === SOFT_INPAINTING && request.init_images !== undefined) continue;
     const args: unknown = isDict(entry) ? entry.args : entry;
     const isActive =
       title.toLowerCase() === 'controlnet' ? hasActiveUnit(args) : isActiveArgument(args);

@@ -4,7 +4,7 @@ import { assertFinite } from '../errors.ts';
 import type { Model } from '../model/model.ts';
 import { type ConditioningPlan, type CondRef, condsAtStep } from '../prompt/conditioning-plan.ts';
 import { countValues } from '../sampling/latents.ts';
-import { type Network, type NetworkCall, type NetworkRow, UNCOND } from '../sampling/network.ts';
+import { BLANK, type Network, type NetworkCall, type NetworkRow } from '../sampling/network.ts';
 import { type EncodedPlan, type EncodedText, refKey } from './encode.ts';
 import { noPromptEmbeddings, type PromptEmbeddings } from './prompt-embeddings.ts';
 
@@ -88,7 +88,7 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
 
 function refsOf(call: NetworkCall, plan: ConditioningPlan): CondRef[] {
   const { conds, uncond } = condsAtStep(plan, call.call);
-  return call.rows.map(({ part }) => (part === UNCOND ? uncond : (conds[part] as CondRef)));
+  return call.rows.map(({ part }) => (part < 0 ? uncond : (conds[part] as CondRef)));
 }
 
 function arrange(
@@ -98,7 +98,7 @@ function arrange(
   options: NetworkCallOptions,
 ): Run[] {
   const texts = refs.map((ref) => options.encoded.texts.get(refKey(ref)) as EncodedText);
-  const isUncond = rows.map(({ part }) => part === UNCOND);
+  const isUncond = rows.map(({ part }) => part < 0);
   const lengthOf = (wanted: boolean) =>
     Math.max(0, ...texts.filter((_, i) => isUncond[i] === wanted).map(({ tokens }) => tokens));
   // AND parts of unequal length are brought to the longest of them in any case.
@@ -157,8 +157,9 @@ async function runUnet(
   if (!isWhole) {
     rows.forEach((row, i) => {
       input.set(call.input.subarray(row * size, (row + 1) * size), i * perRow);
-      if (!extra) return;
-      const at = ((call.rows[row] as NetworkRow).image * perImage) % extra.length;
+      const { image, part } = call.rows[row] as NetworkRow;
+      if (!extra || part === BLANK) return;
+      const at = (image * perImage) % extra.length;
       input.set(extra.subarray(at, at + perImage), i * perRow + size);
     });
   }

@@ -15,6 +15,7 @@ import { describePictures } from './describe-pictures.ts';
 import { createInit } from './init-latent.ts';
 import { type PlacedResult, placeResult } from './place-result.ts';
 import { preparePictures } from './prepare-pictures.ts';
+import { softOverlay } from './soft-overlay.ts';
 
 /**
  * Makes the pictures of an img2img job. An interruption works as in txt2img.
@@ -44,12 +45,18 @@ export async function img2img(job: Img2ImgJob, model: Model, hooks: JobHooks): P
       const network = await prepareNetwork(job, prompt, model, loras, extra);
       ready = { network, init };
     }
-    const run = { seeds: batch, position: positionOf(job, iteration), init: ready.init };
+    const run = {
+      seeds: batch,
+      position: positionOf(job, iteration),
+      init: ready.init,
+      imageCfgScale: imageGuidance(job, model),
+    };
     const result = await sampleBatch(job, model, ready.network, run, hooks);
     stepsExecuted += result.stepsExecuted;
     const decoded = await decodeLatent(model, result.latent, { circular: job.tiling });
     decoded.forEach((image, i) => {
-      results.push(placeResult(image, job, pictures, i % pictures.images.length));
+      const overlay = softOverlay(job, pictures, ready?.init as SampleInit, result.latent, i);
+      results.push(placeResult(image, job, pictures, i % pictures.images.length, overlay));
     });
     await setImmediate();
   }
@@ -66,4 +73,10 @@ export async function img2img(job: Img2ImgJob, model: Model, hooks: JobHooks): P
     details,
   };
   return finishJob(job, model, finished, facts, extras);
+}
+
+/** Guidance by the picture, where the checkpoint knows it and it does something. */
+function imageGuidance({ imageCfgScale }: Img2ImgJob, model: Model): number | undefined {
+  if (model.config.variant !== 'instruct' || imageCfgScale === null) return undefined;
+  return imageCfgScale === 1 ? undefined : imageCfgScale;
 }

@@ -53,7 +53,7 @@ export async function createInit(
         ? new Float32Array(data.length)
         : null;
   if (under) init.latent = { data: blend(under, { mask: latentMask, init: init.latent }), shape };
-  return { ...init, mask: latentMask };
+  return { ...init, mask: latentMask, soft: mask.use.soft ?? undefined };
 }
 
 /**

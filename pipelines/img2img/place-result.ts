@@ -20,23 +20,25 @@ export interface PlacedResult {
  *
  * @param image     decoded, of about the job's size
  * @param index     of the picture that it was made from
+ * @param overlay   what of it shows; default: the mask's own overlay
  */
 export function placeResult(
   image: RgbImage,
   job: Img2ImgJob,
   { images, mask }: PreparedPictures,
   index: number,
+  overlay = mask?.overlay,
 ): PlacedResult {
   let result: Raster = { ...image, channels: 3, data: image.rgb };
   if (job.correctsColors) result = matchColors(result, images[index] as Raster);
-  if (mask === null) return { picture: toImage(result), extras: [] };
+  if (mask === null || overlay === undefined) return { picture: toImage(result), extras: [] };
   const original = mask.originals[index] as Raster;
   const whole = mask.use.overlays ? placeInOriginal(result, original, mask.box) : result;
-  const placed = mask.use.overlays ? pasteUnmasked(whole, original, mask.overlay) : result;
+  const placed = mask.use.overlays ? pasteUnmasked(whole, original, overlay) : result;
   const extras: Raster[] = [];
-  const overlay = resizeRaster(mask.overlay, whole.width, whole.height, 'fill');
-  if (mask.use.returnsMask) extras.push(spread(mask.overlay));
-  if (mask.use.returnsComposite) extras.push(withAlpha(whole, overlay));
+  if (mask.use.returnsMask) extras.push(spread(overlay));
+  if (mask.use.returnsComposite)
+    extras.push(withAlpha(whole, resizeRaster(overlay, whole.width, whole.height, 'fill')));
   return { picture: toImage(placed), extras };
 }
 

@@ -12,6 +12,11 @@ export interface GuidanceOptions {
   sMinUncondAll?: boolean;
   /** Share of the calls at the start that go without uncond pass; 0 = off. */
   skipEarlyCond?: number;
+  /**
+   * Guidance by the picture that an instruct model edits (Brooks et al. 2023, equation 3): a third
+   * prediction knows neither text nor picture. Undefined = the picture is always known.
+   */
+  imageCfgScale?: number | undefined;
   /** Share of CFG rescale (Lin et al. 2024, section 3.4), 0 … 1; 0 = off. */
   cfgRescale?: number;
 }
@@ -53,8 +58,10 @@ export function skipsUncond(options: GuidanceOptions, position: CallPosition): b
 export interface RowLayout {
   /** Weights of the AND parts, one list per image. */
   weights: readonly (readonly number[])[];
-  /** Whether the rows end with one uncond per image. */
+  /** Whether one uncond per image follows the conds. */
   hasUncond: boolean;
+  /** Whether one prediction per image that knows nothing follows those; only after unconds. */
+  hasBlank?: boolean;
   /** Values per row. */
   size: number;
 }
@@ -62,13 +69,15 @@ export interface RowLayout {
 /**
  * Returns guided predictions: u + Σ weight · scale · (c − u) for each image.
  *
- * Without uncond rows the first cond stands in for u.
+ * Without uncond rows the first cond stands in for u. Where there are blank predictions b,
+ * (imageScale − 1) · (u − b) is added.
  *
- * @param rows       network output, f32 [Σ parts (+ images), size]: conds image by image, then
- *                   unconds; not changed
+ * @param rows       network output, f32 [Σ parts (+ images) (+ images), size]: conds image by image,
+ *                   then unconds, then blanks; not changed
  * @param layout     see RowLayout
  * @param scale      guidance
  * @param cfgRescale 0 … 1; see GuidanceOptions
+ * @param imageScale guidance by the picture; counts only with blanks
  * @returns fresh f32 [images, size]
  */
 export function guide(
@@ -76,8 +85,9 @@ export function guide(
   layout: RowLayout,
   scale: number,
   cfgRescale = 0,
+  imageScale = 1,
 ): Float32Array {
-  const { weights, hasUncond, size } = layout;
+  const { weights, hasUncond, hasBlank = false, size } = layout;
   const guided = pickUncond(rows, layout);
   let row = 0;
   weights.forEach((parts, image) => {
@@ -89,7 +99,9 @@ export function guide(
         rows.subarray((row + part) * size, (row + part + 1) * size),
       ],
     );
-    combine(out, [1 - total * scale, out], ...terms);
+    const blank = hasBlank ? lastRow(rows, layout, image) : null;
+    const own = 1 - total * scale + (blank ? imageScale - 1 : 0);
+    combine(out, [own, out], ...terms, ...(blank ? [[1 - imageScale, blank] as const] : []));
     if (hasUncond && cfgRescale > 0) rescaleGuided(out, terms[0]![1], cfgRescale);
     row += parts.length;
   });
@@ -104,8 +116,11 @@ export function guide(
  * @returns fresh f32 [images, size]
  */
 export function pickUncond(rows: Float32Array, layout: RowLayout): Float32Array {
-  const { weights, hasUncond, size } = layout;
-  if (hasUncond) return rows.slice(rows.length - weights.length * size);
+  const { weights, hasUncond, hasBlank = false, size } = layout;
+  if (hasUncond) {
+    const end = rows.length - (hasBlank ? weights.length * size : 0);
+    return rows.slice(end - weights.length * size, end);
+  }
   const picked = new Float32Array(weights.length * size);
   let row = 0;
   weights.forEach((parts, image) => {
@@ -113,6 +128,12 @@ export function pickUncond(rows: Float32Array, layout: RowLayout): Float32Array 
     row += parts.length;
   });
   return picked;
+}
+
+/** Row of one image in the last group of rows. */
+function lastRow(rows: Float32Array, { weights, size }: RowLayout, image: number): Float32Array {
+  const begin = rows.length - (weights.length - image) * size;
+  return rows.subarray(begin, begin + size);
 }
 
 /** Pulls the spread of a guided prediction back towards that of the conditioned one, in place. */

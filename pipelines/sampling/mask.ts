@@ -1,5 +1,6 @@
 import type { Denoise } from '../samplers/sampler.ts';
 import { countValues, type Latent } from './latents.ts';
+import { blendSoftly, type SoftBlend } from './soft-blend.ts';
 
 /** Where a picture may change, and what it is elsewhere. */
 export interface LatentMask {
@@ -7,6 +8,8 @@ export interface LatentMask {
   mask: Latent;
   /** Clean latent of the picture, f32 [batch, channels, height, width]. */
   init: Latent;
+  /** Mixes instead of cutting, and leaves the last latent as it is. */
+  soft?: SoftBlend | undefined;
 }
 
 /**
@@ -34,10 +37,14 @@ export function blend(x: Float32Array, { mask, init }: LatentMask): Float32Array
 
 /** Keeps the picture outside the mask in what a sigma sampler's model answers. */
 export function blendAfter(denoise: Denoise, mask: LatentMask): Denoise {
-  return async (x, sigma) => blend(await denoise(x, sigma), mask);
+  return async (x, sigma) => blendAt(await denoise(x, sigma), mask, sigma);
 }
 
 /** Keeps the picture outside the mask in what a timestep sampler's model is asked. */
 export function blendBefore(denoise: Denoise, mask: LatentMask): Denoise {
-  return (x, timestep) => denoise(blend(x, mask), timestep);
+  return (x, timestep) => denoise(blendAt(x, mask, timestep), timestep);
+}
+
+function blendAt(x: Float32Array, mask: LatentMask, level: number): Float32Array {
+  return mask.soft ? blendSoftly(x, mask.init, mask.mask, mask.soft, level) : blend(x, mask);
 }

@@ -4,12 +4,14 @@ import { countValues, type LatentShape } from './latents.ts';
 
 /** `part` of a row that carries the negative prompt. */
 export const UNCOND = -1;
+/** `part` of a row that carries the negative prompt and no picture; instruct models only. */
+export const BLANK = -2;
 
 /** Which conditioning one row of a network call takes. */
 export interface NetworkRow {
   /** 0-based image of the batch. */
   image: number;
-  /** 0-based AND part of the image's prompt, or UNCOND. */
+  /** 0-based AND part of the image's prompt, UNCOND or BLANK. */
   part: number;
 }
 
@@ -18,7 +20,7 @@ export interface NetworkCall {
   /** Scaled latents, f32 [rows, channels, height, width]; reused, valid during the call only. */
   input: Float32Array;
   shape: LatentShape;
-  /** Conds image by image, then unconds. The same array object for the same set of rows. */
+  /** Conds image by image, then unconds, then blanks. The same array object for the same set of rows. */
   rows: readonly NetworkRow[];
   /** What every row is told, 0 … 999; may be fractional. */
   timestep: number;
@@ -93,12 +95,12 @@ export function createGuidedNetwork(options: GuidedNetworkOptions): GuidedNetwor
   const condRows = guidance.weights.flatMap((parts, image) =>
     parts.map((_, part): NetworkRow => ({ image, part })),
   );
-  const allRows = [
-    ...condRows,
-    ...Array.from({ length: batch }, (_, image): NetworkRow => ({ image, part: UNCOND })),
-  ];
+  const hasBlank = guidance.imageCfgScale !== undefined;
+  const oneEach = (part: number) =>
+    Array.from({ length: batch }, (_, image): NetworkRow => ({ image, part }));
+  const allRows = [...condRows, ...oneEach(UNCOND), ...(hasBlank ? oneEach(BLANK) : [])];
   const input = new Float32Array(allRows.length * size);
-  const wantsUncond = keepsUncond || needsUncond(guidance);
+  const wantsUncond = keepsUncond || hasBlank || needsUncond(guidance);
   let uncond: Float32Array = new Float32Array(0);
   let calls = 0;
 
@@ -128,11 +130,16 @@ export function createGuidedNetwork(options: GuidedNetworkOptions): GuidedNetwor
         totalCalls,
       });
       calls++;
-      const layout = { weights: guidance.weights, hasUncond, size };
+      const layout = {
+        weights: guidance.weights,
+        hasUncond,
+        hasBlank: hasUncond && hasBlank,
+        size,
+      };
       if (keepsUncond) uncond = pickUncond(predicted, layout);
       // A skipped uncond turns guidance off; one that is not needed leaves it as it is.
       const cfgScale = isSkipped && wantsUncond ? 1 : guidance.cfgScale;
-      return guide(predicted, layout, cfgScale, guidance.cfgRescale);
+      return guide(predicted, layout, cfgScale, guidance.cfgRescale, guidance.imageCfgScale);
     },
   };
 }

@@ -74,7 +74,7 @@ export async function sample(request: SampleRequest): Promise<SampleResult> {
   }
   const mask = latentMask(init);
   const latent: Latent = {
-    data: mask ? blend(reached, mask) : reached,
+    data: mask && !mask.soft ? blend(reached, mask) : reached,
     shape: noise.shape,
   };
   return { latent, stepsExecuted, modelCalls: network.calls, interrupted };

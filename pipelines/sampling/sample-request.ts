@@ -6,6 +6,7 @@ import type { ModelSigmas } from './model-sigmas.ts';
 import type { Network } from './network.ts';
 import type { NoiseStream } from './noise.ts';
 import type { ScheduleOptions } from './sigmas.ts';
+import type { SoftBlend } from './soft-blend.ts';
 
 /** Options of a request that reach samplers and schedules; names as in `JobOptions`. */
 export interface SamplingOptions extends ScheduleOptions {
@@ -37,6 +38,8 @@ export interface SampleInit {
   extraNoise?: number;
   /** What to repaint, f32 [1 or batch, 1, height, width], 1 = repaint. */
   mask?: Latent;
+  /** How the picture is kept outside it; default: cut. */
+  soft?: SoftBlend | undefined;
 }
 
 /** One sampling run: a batch of latents of equal size. */

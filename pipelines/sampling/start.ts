@@ -116,5 +116,5 @@ function addNoise(
 
 /** What is kept of a picture, if anything. */
 export function latentMask(init: SampleInit | undefined): LatentMask | null {
-  return init?.mask ? { mask: init.mask, init: init.latent } : null;
+  return init?.mask ? { mask: init.mask, init: init.latent, soft: init.soft } : null;
 }

@@ -9,8 +9,12 @@ type Json = Record<string, unknown>;
 
 /** The smallest requests of endpoints that need something. */
 const BODIES: Readonly<Record<string, Json>> = {
+  '/sdapi/v1/img2img': { init_images: [readFixture('rgb.png').toString('base64')] },
   '/sdapi/v1/png-info': { image: readFixture('text-latin1.png').toString('base64') },
 };
+
+/** Queries of those that need one. */
+const QUERIES: Readonly<Record<string, string>> = { '/sdapi/v1/steps-plan': '?steps=20' };
 
 const document = buildDocument('1.2.3', false) as {
   openapi: string;
@@ -91,7 +95,9 @@ describe('the routes', () => {
   it('are all there: none of the document is answered 404 or 405', async () => {
     for (const { method, path } of listOperations(true)) {
       if (path.endsWith('server-kill')) continue;
-      const response = await (method === 'get' ? server.get(path) : server.post(path, {}));
+      const response = await (method === 'get'
+        ? server.get(path)
+        : server.post(path, BODIES[path] ?? {}));
       expect([path, [404, 405].includes(response.status)]).toEqual([path, false]);
     }
   });
@@ -102,7 +108,7 @@ describe('the routes', () => {
       if ('media' in answer || path.endsWith('/interrogate')) continue;
       const schema = 'listOf' in answer ? z.array(answer.listOf) : answer;
       const response = await (method === 'get'
-        ? server.get(path)
+        ? server.get(path + (QUERIES[path] ?? ''))
         : server.post(path, BODIES[path] ?? {}));
       const body: unknown = await response.json();
       const result = schema.safeParse(body);

@@ -139,6 +139,7 @@ describe('a mask', () => {
       overlays: true,
       returnsMask: false,
       returnsComposite: false,
+      soft: null,
     });
   });
 

@@ -36,6 +36,7 @@ export function makeMaskUse(image: Uint8Array, changes: Partial<MaskUse> = {}): 
     overlays: true,
     returnsMask: false,
     returnsComposite: false,
+    soft: null,
     ...changes,
   };
 }
