@@ -5,13 +5,14 @@ import { Img2ImgRequest } from '../openapi/schemas/img2img.ts';
 import type { Context } from '../server/context.ts';
 import { answerGeneration } from './generation-answer.ts';
 import { createImg2ImgJob } from './img2img-job.ts';
+import { applyInfotext } from './infotext-field.ts';
 import { answerJobs, type JobKind } from './job-kind.ts';
 import { saveResult } from './save-images.ts';
 
 export const IMG2IMG: JobKind = {
   name: 'img2img',
   async prepare(context, body) {
-    const request = parseRequest(Img2ImgRequest, body, 'body');
+    const request = parseRequest(Img2ImgRequest, applyInfotext(context, body, 'img2img'), 'body');
     const prepared = await createImg2ImgJob(context, request);
     return {
       forcedId: request.force_task_id,
