@@ -29,6 +29,18 @@ export function buildInfotext({ prompt, negativePrompt, fields }: InfotextSource
   return `${prompt}${negative}\n${pairs.join(', ')}`.trim();
 }
 
+/**
+ * Returns an infotext with further pairs at its end, before the version.
+ *
+ * @param infotext  as `buildInfotext` writes it
+ */
+export function addInfotextFields(infotext: string, fields: readonly InfotextField[]): string {
+  const pairs = buildInfotext({ prompt: '', negativePrompt: '', fields });
+  const version = infotext.lastIndexOf(', Version: ');
+  if (version === -1) return `${infotext}, ${pairs}`;
+  return `${infotext.slice(0, version)}, ${pairs}${infotext.slice(version)}`;
+}
+
 function quote(text: string): string {
   return /[,\n:]/.test(text) ? JSON.stringify(text) : text;
 }

@@ -6,6 +6,8 @@ import {
   PromptStyleItem,
   SamplerItem,
   SchedulerItem,
+  ScriptInfo,
+  ScriptsList,
   SDModelItem,
   SDVaeItem,
 } from './schemas/catalogues.ts';
@@ -206,6 +208,22 @@ const OPERATIONS: readonly Operation[] = [
     tag: 'Lists',
     summary: 'Lists styles.',
     answer: { listOf: PromptStyleItem },
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/scripts',
+    id: 'get_scripts_list_sdapi_v1_scripts_get',
+    tag: 'Lists',
+    summary: 'Lists the titles of scripts.',
+    answer: ScriptsList,
+  },
+  {
+    method: 'get',
+    path: '/sdapi/v1/script-info',
+    id: 'get_script_info_sdapi_v1_script_info_get',
+    tag: 'Lists',
+    summary: 'Lists scripts with their arguments.',
+    answer: { listOf: ScriptInfo },
   },
   {
     method: 'get',

@@ -256,6 +256,8 @@ export interface JobResult {
   info: Record<string, unknown>;
   /** Denoising steps that ran, over all iterations. */
   stepsExecuted: number;
+  /** How many of the first pictures are grids; `info.index_of_first_image` where it is absent. */
+  grids?: number;
 }
 
 /** Where a running job is; sent at the start of each iteration and after each step. */

@@ -8,6 +8,7 @@ import { createImg2ImgJob } from './img2img-job.ts';
 import { applyInfotext } from './infotext-field.ts';
 import { answerJobs, type JobKind } from './job-kind.ts';
 import { saveResult } from './save-images.ts';
+import { planRun } from './scripts/run.ts';
 
 export const IMG2IMG: JobKind = {
   name: 'img2img',
@@ -17,7 +18,13 @@ export const IMG2IMG: JobKind = {
     return {
       forcedId: request.force_task_id,
       outlivesClient: request.save_images,
-      run: (taskId, signal) => context.engine.run(prepared.job, taskId, signal),
+      run: planRun(context, {
+        tab: 'img2img',
+        request,
+        base: prepared,
+        // What a script makes of a request is checked like a request from outside.
+        prepare: (part) => createImg2ImgJob(context, parseRequest(Img2ImgRequest, part, 'body')),
+      }),
       answer: (result) =>
         answerGeneration(context, request, result, {
           parameters: echoParameters(request),

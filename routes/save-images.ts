@@ -16,7 +16,8 @@ export async function saveResult(
   { job, options }: PreparedJob,
   result: JobResult,
 ): Promise<string[]> {
-  const grids = result.info.index_of_first_image === 1 ? 1 : 0;
+  const first = Number(result.info.index_of_first_image ?? 0);
+  const grids = result.grids ?? first;
   const seeds: unknown = result.info.all_seeds;
   const extension = EXTENSIONS[job.output.format];
   try {
@@ -24,7 +25,7 @@ export async function saveResult(
       const isGrid = index < grids;
       if (isGrid ? !options.grid_save : !options.samples_save) continue;
       const picture = index - grids;
-      const seed: unknown = Array.isArray(seeds) ? seeds[picture] : undefined;
+      const seed: unknown = Array.isArray(seeds) ? seeds[index - first] : undefined;
       const values = describe(job, typeof seed === 'number' ? seed : job.seed, picture);
       const folders = isGrid ? options.grid_save_to_dirs : options.save_to_dirs;
       await output.save(

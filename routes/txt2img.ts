@@ -7,6 +7,7 @@ import { answerGeneration } from './generation-answer.ts';
 import { applyInfotext } from './infotext-field.ts';
 import { answerJobs, type JobKind } from './job-kind.ts';
 import { saveResult } from './save-images.ts';
+import { planRun } from './scripts/run.ts';
 import { createTxt2ImgJob } from './txt2img-job.ts';
 
 export const TXT2IMG: JobKind = {
@@ -17,7 +18,13 @@ export const TXT2IMG: JobKind = {
     return {
       forcedId: request.force_task_id,
       outlivesClient: request.save_images,
-      run: (taskId, signal) => context.engine.run(prepared.job, taskId, signal),
+      run: planRun(context, {
+        tab: 'txt2img',
+        request,
+        base: prepared,
+        // What a script makes of a request is checked like a request from outside.
+        prepare: (part) => createTxt2ImgJob(context, parseRequest(Txt2ImgRequest, part, 'body')),
+      }),
       answer: (result) =>
         answerGeneration(context, request, result, {
           parameters: echoParameters(request),

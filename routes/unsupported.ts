@@ -7,10 +7,9 @@ import type { CommonRequest } from '../openapi/schemas/generation.ts';
 import { type OptionKey, Options, UNREAD_OPTIONS } from '../openapi/schemas/options.ts';
 import type { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
 import { HttpError } from '../server/errors.ts';
+import { INERT_SCRIPTS } from './scripts/inert.ts';
 import { SOFT_INPAINTING } from './soft-inpainting.ts';
 
-/** Always-on scripts of A1111 that have no effect through its API. */
-const INERT_SCRIPTS = new Set(['refiner', 'sampler', 'seed', 'extra options']);
 /** Names that mean "none" in fields that name a model. */
 const NO_MODEL = new Set(['', 'none']);
 
@@ -93,11 +92,8 @@ export function checkSupported(request: CheckedRequest): string[] {
     if (isHarmless !== true) throw new HttpError('UNSUPPORTED_FEATURE', sentence);
     comments.push(sentence);
   }
-  if ((request.script_name ?? '') !== '') {
-    throw new HttpError('SCRIPT_NOT_FOUND', `Script '${request.script_name}' not found`);
-  }
   for (const [title, entry] of Object.entries(request.alwayson_scripts)) {
-    if (INERT_SCRIPTS.has(title.toLowerCase())) continue;
+    if (INERT_SCRIPTS.includes(title.toLowerCase())) continue;
     if (title.toLowerCase() === SOFT_INPAINTING && request.init_images !== undefined) continue;
     const args: unknown = isDict(entry) ? entry.args : entry;
     const isActive =

@@ -13,6 +13,7 @@ import { optionRoutes } from '../routes/options.ts';
 import { pngInfoRoutes } from '../routes/png-info.ts';
 import { progressRoutes } from '../routes/progress.ts';
 import { samplerRoutes } from '../routes/samplers.ts';
+import { scriptRoutes } from '../routes/scripts.ts';
 import { sdModelRoutes } from '../routes/sd-models.ts';
 import { serverControlRoutes } from '../routes/server-control.ts';
 import { stepsPlanRoutes } from '../routes/steps-plan.ts';
@@ -68,6 +69,7 @@ export function createApp(context: Context): Express {
     loraRoutes,
     embeddingRoutes,
     samplerRoutes,
+    scriptRoutes,
     memoryRoutes,
     healthRoutes,
     homeRoutes,

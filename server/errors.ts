@@ -18,6 +18,8 @@ export const ERROR_STATUS = {
   UPSCALER_NOT_FOUND: 404,
   IMAGE_NOT_FOUND: 404,
   SCRIPT_NOT_FOUND: 422,
+  /** An argument of a script cannot be read or is out of bounds. */
+  SCRIPT_ARGUMENT: 422,
   /** The request asks for something that would change the picture and is not here. */
   UNSUPPORTED_FEATURE: 422,
   LIMIT_EXCEEDED: 422,

@@ -76,3 +76,32 @@ export const PromptStyleItem = z
     negative_prompt: z.string().nullable().describe('Text that joins the negative prompt.'),
   })
   .describe('A style.');
+
+export const ScriptsList = z
+  .object({
+    txt2img: z.array(z.string()).describe('Titles of txt2img in lower case.'),
+    img2img: z.array(z.string()).describe('Titles of img2img in lower case.'),
+  })
+  .describe('What `script_name` and `alwayson_scripts` may name.');
+
+const choices = z.array(z.string());
+
+export const ScriptArg = z
+  .object({
+    label: z.string().describe('Caption of the input.'),
+    value: z.unknown().describe('Used when the list of arguments is too short.'),
+    minimum: z.number().nullable().describe('Smallest number.'),
+    maximum: z.number().nullable().describe('Largest number.'),
+    step: z.number().nullable().describe('Step of the slider.'),
+    choices: choices.nullable().describe('Texts to choose from.'),
+  })
+  .describe('One input; its place in the list is its place in `script_args`.');
+
+export const ScriptInfo = z
+  .object({
+    name: z.string().describe('Title in lower case.'),
+    is_alwayson: z.boolean().describe('Whether it is named in `alwayson_scripts`.'),
+    is_img2img: z.boolean().describe('Whether this is its form for img2img.'),
+    args: z.array(ScriptArg).describe('Its inputs.'),
+  })
+  .describe('One script.');
