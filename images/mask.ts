@@ -58,3 +58,10 @@ export function pasteUnmasked(result: Raster, original: Raster, mask: Raster): R
   }
   return { ...result, data };
 }
+
+/** Returns a mask as a grey picture of three channels. */
+export function spreadMask({ width, height, data }: Raster): Raster {
+  const rgb = new Uint8Array(data.length * 3);
+  for (let i = 0; i < rgb.length; i++) rgb[i] = data[Math.floor(i / 3)]!;
+  return { width, height, channels: 3, data: rgb };
+}

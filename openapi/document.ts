@@ -37,6 +37,7 @@ import {
   QueueStatusResponse,
   ReadyResponse,
 } from './schemas/server.ts';
+import { SparkleRequest, SparkleResponse } from './schemas/sparkle.ts';
 import { StepsPlanResponse } from './schemas/steps-plan.ts';
 import { ImageToImageResponse, TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
 import { WEB_UI_ANSWERS, WEB_UI_REQUESTS } from './schemas/web-ui.ts';
@@ -46,6 +47,7 @@ const REQUESTS = {
   StableDiffusionTxt2ImgProcessingAPI: Txt2ImgRequest,
   PNGInfoRequest: PngInfoRequest,
   StableDiffusionImg2ImgProcessingAPI: Img2ImgRequest,
+  SparkleRequest,
   ProgressRequest: TaskProgressRequest,
   ...WEB_UI_REQUESTS,
 };
@@ -71,6 +73,7 @@ const ANSWERS = {
   SDVaeItem,
   SamplerItem,
   SchedulerItem,
+  SparkleResponse,
   StepsPlanResponse,
   ScriptArg,
   ScriptInfo,

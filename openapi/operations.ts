@@ -37,6 +37,7 @@ import {
   QueueStatusResponse,
   ReadyResponse,
 } from './schemas/server.ts';
+import { SparkleRequest, SparkleResponse } from './schemas/sparkle.ts';
 import { StepsPlanQuery, StepsPlanResponse } from './schemas/steps-plan.ts';
 import { ImageToImageResponse, TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
 import { WEB_UI_OPERATIONS } from './web-ui-operations.ts';
@@ -72,6 +73,16 @@ const OPERATIONS: readonly Operation[] = [
     summary: 'Redraws pictures, whole or where a mask is white.',
     body: Img2ImgRequest,
     answer: ImageToImageResponse,
+    statuses: [400, 404, 413, 415, ...QUEUED],
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/sparkle',
+    id: 'sparkle_sdapi_v1_sparkle_post',
+    tag: 'Generation',
+    summary: 'Polishes a finished picture with a preference LoRA in the last small steps.',
+    body: SparkleRequest,
+    answer: SparkleResponse,
     statuses: [400, 404, 413, 415, ...QUEUED],
   },
   {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
 import type { JobResult } from '../pipelines/job.ts';
 import type { Context } from '../server/context.ts';
+import { acceptedPicture, askForPicture, sendPicture } from './raw-picture.ts';
 
 /** Task ids that may be sent back in a header. */
 const HEADER_TEXT = /^[\x20-\x7e]{1,200}$/;
@@ -41,16 +42,22 @@ export interface JobKind {
   prepare(context: Context, body: unknown): Promise<PreparedRequest>;
 }
 
-/** Makes the handler of a kind's own endpoint, which answers when the job is done. */
+/**
+ * Makes the handler of a kind's own endpoint, which answers when the job is done: with JSON, or with
+ * the first picture where `Accept` asks for one.
+ */
 export function answerJobs(context: Context, kind: JobKind): RequestHandler {
   return async (req, res) => {
-    const prepared = await kind.prepare(context, req.body);
+    const picture = acceptedPicture(req);
+    const body: unknown = picture === null ? req.body : askForPicture(req.body, picture);
+    const prepared = await kind.prepare(context, body);
     const taskId = prepared.forcedId || createTaskId(kind.name);
     if (HEADER_TEXT.test(taskId)) res.setHeader('X-Task-Id', taskId);
     const signal = prepared.outlivesClient ? undefined : whenClientLeaves(res);
     const answer = await runPrepared(context, prepared, taskId, signal);
     if (res.destroyed) context.log.info({ taskId }, 'the client left before its answer');
-    else res.json(answer);
+    else if (picture === null) res.json(answer);
+    else sendPicture(res, picture, answer);
   };
 }
 

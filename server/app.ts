@@ -16,6 +16,7 @@ import { samplerRoutes } from '../routes/samplers.ts';
 import { scriptRoutes } from '../routes/scripts.ts';
 import { sdModelRoutes } from '../routes/sd-models.ts';
 import { serverControlRoutes } from '../routes/server-control.ts';
+import { sparkleRoutes } from '../routes/sparkle.ts';
 import { stepsPlanRoutes } from '../routes/steps-plan.ts';
 import { txt2imgRoutes } from '../routes/txt2img.ts';
 import { upscalerRoutes } from '../routes/upscalers.ts';
@@ -27,6 +28,7 @@ import type { Context } from './context.ts';
 import { allowOrigins, createOriginCheck, refuseCrossSite } from './cross-origin.ts';
 import { toErrorAnswer } from './errors.ts';
 import type { Logger } from './logging.ts';
+import { readForm } from './multipart.ts';
 import { PathTable } from './path-table.ts';
 import { observeRequests } from './request-log.ts';
 
@@ -55,12 +57,14 @@ export function createApp(context: Context): Express {
   app.use(allowOrigins(isAllowed));
   app.use(requireUser(settings.users, OPEN_PATHS));
   app.use(refuseCrossSite(isAllowed));
+  app.use(readForm());
   app.use(readJsonBody());
   for (const routes of [
     txt2imgRoutes,
     pngInfoRoutes,
     upscalerRoutes,
     img2imgRoutes,
+    sparkleRoutes,
     stepsPlanRoutes,
     progressRoutes,
     interruptRoutes,

@@ -6,7 +6,7 @@ import { MAX_BODY_BYTES, MAX_IMAGE_BODY_BYTES, MAX_JSON_DEPTH } from './limits.t
 
 /** Routes whose bodies may carry pictures. */
 const IMAGE_PATHS =
-  /^\/sdapi\/v1\/(?:txt2img|img2img|extra-single-image|extra-batch-images|png-info|interrogate)\/?$/i;
+  /^\/sdapi\/v1\/(?:txt2img|img2img|sparkle|extra-single-image|extra-batch-images|png-info|interrogate)\/?$/i;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -25,6 +25,8 @@ export function readJsonBody(): RequestHandler {
   const readSmall = readBytes(MAX_BODY_BYTES);
   const readLarge = readBytes(MAX_IMAGE_BODY_BYTES);
   return (req, res, next) => {
+    // A form has been read already.
+    if (req.body !== undefined) return next();
     const isLarge = IMAGE_PATHS.test(req.path);
     const limit = isLarge ? MAX_IMAGE_BODY_BYTES : MAX_BODY_BYTES;
     (isLarge ? readLarge : readSmall)(req, res, (error?: unknown) => {

@@ -6,6 +6,7 @@ export const ERROR_STATUS = {
   /** A field cannot be read or is out of bounds. */
   INVALID_REQUEST: 422,
   INVALID_JSON: 422,
+  LENGTH_REQUIRED: 411,
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   BAD_REQUEST: 400,
@@ -17,6 +18,9 @@ export const ERROR_STATUS = {
   MODEL_NOT_FOUND: 404,
   UPSCALER_NOT_FOUND: 404,
   IMAGE_NOT_FOUND: 404,
+  LORA_NOT_FOUND: 404,
+  /** A picture was asked for and the job was interrupted before there was one. */
+  NO_PICTURE: 409,
   SCRIPT_NOT_FOUND: 422,
   /** An argument of a script cannot be read or is out of bounds. */
   SCRIPT_ARGUMENT: 422,

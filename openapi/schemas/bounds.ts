@@ -22,5 +22,3 @@ export const MAX_SEED = 2 ** 32 - 1;
 export const MAX_STYLES = 100;
 /** LoRAs in the `lora` field; prompts with more than 20 are not seen. */
 export const MAX_LORAS = 64;
-/** UTF-16 units of a picture in base64 or of its address: a body with pictures is no larger. */
-export const MAX_PICTURE_CHARS = 64 * 1024 * 1024;

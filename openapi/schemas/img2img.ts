@@ -1,7 +1,8 @@
 /** `POST /sdapi/v1/img2img`. */
 import { z } from 'zod';
-import { MAX_BATCH_SIZE, MAX_CFG_SCALE, MAX_PICTURE_CHARS, MAX_SIDE } from './bounds.ts';
-import { bool, float, int, list, text } from './coercion.ts';
+import { MAX_BATCH_SIZE, MAX_CFG_SCALE, MAX_SIDE } from './bounds.ts';
+import { bool, float, int, list } from './coercion.ts';
+import { picture } from './extras.ts';
 import {
   closingFields,
   leadingFields,
@@ -16,7 +17,6 @@ const MAX_MASK_BLUR = 256;
 const MAX_NOISE_MULTIPLIER = 10;
 
 const { sampler_index, ...beforeInclude } = trailingFields;
-const picture = () => text(MAX_PICTURE_CHARS);
 
 export const Img2ImgRequest = z
   .object({

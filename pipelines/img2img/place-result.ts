@@ -1,6 +1,6 @@
 /** From a decoded picture back into the one it was made from. */
 import { matchColors } from '../../images/color-match.ts';
-import { pasteUnmasked } from '../../images/mask.ts';
+import { pasteUnmasked, spreadMask } from '../../images/mask.ts';
 import { blankRaster, pasteRaster, type Raster } from '../../images/raster.ts';
 import { resizeRaster } from '../../images/resize.ts';
 import type { RgbImage } from '../../images/rgb-image.ts';
@@ -36,7 +36,7 @@ export function placeResult(
   const whole = mask.use.overlays ? placeInOriginal(result, original, mask.box) : result;
   const placed = mask.use.overlays ? pasteUnmasked(whole, original, overlay) : result;
   const extras: Raster[] = [];
-  if (mask.use.returnsMask) extras.push(spread(overlay));
+  if (mask.use.returnsMask) extras.push(spreadMask(overlay));
   if (mask.use.returnsComposite)
     extras.push(withAlpha(whole, resizeRaster(overlay, whole.width, whole.height, 'fill')));
   return { picture: toImage(placed), extras };
@@ -58,13 +58,6 @@ function placeInOriginal(
   const part = resizeRaster(result, box.x2 - box.x1, box.y2 - box.y1, 'crop');
   pasteRaster(target, part, box.x1, box.y1);
   return target;
-}
-
-/** A mask as a grey picture. */
-function spread({ width, height, data }: Raster): Raster {
-  const rgb = new Uint8Array(data.length * 3);
-  for (let i = 0; i < rgb.length; i++) rgb[i] = data[Math.floor(i / 3)]!;
-  return { width, height, channels: 3, data: rgb };
 }
 
 /** A picture that is transparent where the mask is black. */

@@ -193,3 +193,16 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     },
   };
 }
+
+/** Puts a LoRA of one number into a server's folder; the next `refresh-loras` finds it. */
+export function addLora(server: TestServer, name: string): void {
+  const header = Buffer.from(
+    JSON.stringify({ 'lora_unet_x.alpha': { dtype: 'F32', shape: [], data_offsets: [0, 4] } }),
+  );
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  const folder = join(server.folder, 'models', 'Lora');
+  mkdirSync(folder, { recursive: true });
+  const file = Buffer.concat([length, header, Buffer.alloc(4)]);
+  writeFileSync(join(folder, `${name}.safetensors`), file);
+}

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { buildDocument } from '../../openapi/document.ts';
 import { listOperations } from '../../openapi/operations.ts';
-import { startTestServer, type TestServer } from '../http/test-server.ts';
+import { addLora, startTestServer, type TestServer } from '../http/test-server.ts';
 import { readFixture } from '../images/fixture.ts';
 
 type Json = Record<string, unknown>;
@@ -10,6 +10,7 @@ type Json = Record<string, unknown>;
 /** The smallest requests of endpoints that need something. */
 const BODIES: Readonly<Record<string, Json>> = {
   '/sdapi/v1/img2img': { init_images: [readFixture('rgb.png').toString('base64')] },
+  '/sdapi/v1/sparkle': { image: readFixture('rgb.png').toString('base64') },
   '/sdapi/v1/png-info': { image: readFixture('text-latin1.png').toString('base64') },
 };
 
@@ -27,6 +28,9 @@ let server: TestServer;
 
 beforeAll(async () => {
   server = await startTestServer({ flags: ['--api-server-stop'] });
+  // The sparkle pass is one with this LoRA.
+  addLora(server, 'spo');
+  await server.post('/sdapi/v1/refresh-loras');
 });
 afterAll(() => server.close());
 
