@@ -1,4 +1,5 @@
 /** Every endpoint with its schemas: what `/openapi.json` documents and what 405 is decided by. */
+import { GENERATION_OPERATIONS } from './generation-operations.ts';
 import { type Operation, QUEUED } from './operation.ts';
 import {
   EmbeddingsResponse,
@@ -11,14 +12,7 @@ import {
   SDModelItem,
   SDVaeItem,
 } from './schemas/catalogues.ts';
-import {
-  LatentUpscalerModeItem,
-  PngInfoRequest,
-  PngInfoResponse,
-  RealesrganItem,
-  UpscalerItem,
-} from './schemas/extras.ts';
-import { Img2ImgRequest } from './schemas/img2img.ts';
+import { LatentUpscalerModeItem, RealesrganItem, UpscalerItem } from './schemas/extras.ts';
 import { Options } from './schemas/options.ts';
 import {
   PendingTasksResponse,
@@ -37,64 +31,11 @@ import {
   QueueStatusResponse,
   ReadyResponse,
 } from './schemas/server.ts';
-import { SparkleRequest, SparkleResponse } from './schemas/sparkle.ts';
-import { StepsPlanQuery, StepsPlanResponse } from './schemas/steps-plan.ts';
-import { ImageToImageResponse, TextToImageResponse, Txt2ImgRequest } from './schemas/txt2img.ts';
 import { WEB_UI_OPERATIONS } from './web-ui-operations.ts';
 
 export type { Operation } from './operation.ts';
 
 const OPERATIONS: readonly Operation[] = [
-  {
-    method: 'post',
-    path: '/sdapi/v1/txt2img',
-    id: 'text2imgapi_sdapi_v1_txt2img_post',
-    tag: 'Generation',
-    summary: 'Draws pictures from a text.',
-    body: Txt2ImgRequest,
-    answer: TextToImageResponse,
-    statuses: [400, 404, 413, 415, ...QUEUED],
-  },
-  {
-    method: 'post',
-    path: '/sdapi/v1/png-info',
-    id: 'pnginfoapi_sdapi_v1_png_info_post',
-    tag: 'Generation',
-    summary: 'Reads how a picture was made.',
-    body: PngInfoRequest,
-    answer: PngInfoResponse,
-    statuses: [413, 415],
-  },
-  {
-    method: 'post',
-    path: '/sdapi/v1/img2img',
-    id: 'img2imgapi_sdapi_v1_img2img_post',
-    tag: 'Generation',
-    summary: 'Redraws pictures, whole or where a mask is white.',
-    body: Img2ImgRequest,
-    answer: ImageToImageResponse,
-    statuses: [400, 404, 413, 415, ...QUEUED],
-  },
-  {
-    method: 'post',
-    path: '/sdapi/v1/sparkle',
-    id: 'sparkle_sdapi_v1_sparkle_post',
-    tag: 'Generation',
-    summary: 'Polishes a finished picture with a preference LoRA in the last small steps.',
-    body: SparkleRequest,
-    answer: SparkleResponse,
-    statuses: [400, 404, 413, 415, ...QUEUED],
-  },
-  {
-    method: 'get',
-    path: '/sdapi/v1/steps-plan',
-    id: 'steps_plan_sdapi_v1_steps_plan_get',
-    tag: 'Generation',
-    summary: 'Tells how many steps a request will run, or which `steps` runs as many as wanted.',
-    query: StepsPlanQuery,
-    answer: StepsPlanResponse,
-    statuses: [400],
-  },
   {
     method: 'get',
     path: '/sdapi/v1/progress',
@@ -404,6 +345,6 @@ const STOP_OPERATIONS: readonly Operation[] = [
  * @param withStop  whether clients may end the server
  */
 export function listOperations(withStop: boolean): readonly Operation[] {
-  const always = [...OPERATIONS, ...WEB_UI_OPERATIONS];
+  const always = [...GENERATION_OPERATIONS, ...OPERATIONS, ...WEB_UI_OPERATIONS];
   return withStop ? [...always, ...STOP_OPERATIONS] : always;
 }
