@@ -20,7 +20,7 @@ module.exports = {
     only('routes', [
       '^openapi/',
       '^images/',
-      '^server/(engine/(supervisor|protocol)|loras|embeddings|upscalers|errors|limits|queue|options|settings|context|metrics|output|styles|style-extract)\\.ts$',
+      '^server/(engine/(supervisor|protocol)|loras|lora-files|inspections|embeddings|upscalers|errors|limits|queue|options|settings|context|metrics|output|styles|style-extract)\\.ts$',
       '^networks/(checkpoint|upscaler)/catalogue\\.ts$',
       '^lora/catalogue\\.ts$',
       // Plain data, arithmetic and text: names of samplers, the plan of steps, prompt syntax.
@@ -33,7 +33,7 @@ module.exports = {
       to: {
         path: '^(pipelines|networks|lora|demo|benchmarks|tests)/',
         // Plain data, and the text of tags.
-        pathNot: '/(catalogue|plan|job)\\.ts$|^lora/(syntax|tags)\\.ts$',
+        pathNot: '/(catalogue|plan|job)\\.ts$|^lora/(syntax|tags|inspect/inspect)\\.ts$',
       },
     },
     {

@@ -10,6 +10,7 @@ import { readHeader } from '../networks/checkpoint/safetensors.ts';
 import type { LoraHashes } from './hashes.ts';
 import { decodeMetadata } from './metadata.ts';
 
+export { MAX_LORA_BYTES } from './file.ts';
 export { type LoraHashes, openLoraHashes } from './hashes.ts';
 
 /** Hex digits of the SHA-256 that sites search by ("AutoV2"). */
@@ -167,7 +168,7 @@ export function toLoraItem(entry: LoraEntry): LoraItem {
  * @param signal  ends it between two chunks; what is done so far stays
  */
 export async function hashLoras(
-  catalogue: LoraCatalogue,
+  catalogue: Pick<LoraCatalogue, 'entries'>,
   hashes: LoraHashes,
   signal?: AbortSignal,
 ): Promise<void> {

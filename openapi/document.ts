@@ -23,6 +23,7 @@ import {
   UpscalerItem,
 } from './schemas/extras.ts';
 import { Img2ImgRequest } from './schemas/img2img.ts';
+import { DeletedLora, LoraInspection } from './schemas/loras.ts';
 import { Options } from './schemas/options.ts';
 import {
   PendingTasksResponse,
@@ -83,13 +84,17 @@ const ANSWERS = {
   ValidationError,
   ApiError,
   modules__api__models__ProgressResponse: ProgressResponse,
+  DeletedLora,
+  LoraInspection,
   ...WEB_UI_ANSWERS,
 };
 
 const STATUS_WORDS: Readonly<Record<number, string>> = {
   400: 'Sampler not found',
   401: 'User name or password missing or wrong',
+  403: 'Not allowed by the flags of the server',
   404: 'Model not found',
+  409: 'There is such a file already',
   413: 'Body too large',
   415: 'Body is not JSON',
   422: 'Validation Error',
@@ -97,6 +102,7 @@ const STATUS_WORDS: Readonly<Record<number, string>> = {
   501: 'Not available',
   429: 'Queue full; see Retry-After',
   503: 'Engine not ready, or server shutting down; see Retry-After',
+  507: 'The disk is full',
   504: 'The engine hung and was stopped',
 };
 
@@ -134,7 +140,7 @@ export function buildDocument(version: string, withStop: boolean): Json {
 }
 
 function describeOperation(operation: Operation, names: ReadonlyMap<z.ZodType, string>): Json {
-  const { id, tag, summary, body, query, params, success = 200, statuses = [] } = operation;
+  const { id, tag, summary, body, upload, query, params, success = 200, statuses = [] } = operation;
   const isOpen = operation.path === '/health';
   const responses: Json = {
     [success]: { description: 'OK', content: answerContent(operation, names) },
@@ -170,9 +176,17 @@ function describeOperation(operation: Operation, names: ReadonlyMap<z.ZodType, s
           },
         }
       : {}),
+    ...(upload ? { requestBody: describeUpload(upload) } : {}),
     responses,
     ...(isOpen ? {} : { security: [{ HTTPBasic: [] }] }),
   };
+}
+
+function describeUpload(fields: z.ZodObject): Json {
+  const properties = writeSchema(fields, 'input').properties as Json;
+  const file = { type: 'string', format: 'binary', description: 'The file; its name counts.' };
+  const schema = { type: 'object', required: ['file'], properties: { file, ...properties } };
+  return { required: true, content: { 'multipart/form-data': { schema } } };
 }
 
 function answerContent({ answer }: Operation, names: ReadonlyMap<z.ZodType, string>): Json {

@@ -10,6 +10,8 @@ export interface Operation {
   tag: 'Generation' | 'Control' | 'Jobs' | 'Models' | 'Lists' | 'Options' | 'Server';
   summary: string;
   body?: z.ZodType;
+  /** Fields of a multipart body beside its `file`. */
+  upload?: z.ZodObject;
   query?: z.ZodObject;
   /** The path parameters, by the names in the braces. */
   params?: z.ZodObject;

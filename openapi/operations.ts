@@ -1,5 +1,6 @@
 /** Every endpoint with its schemas: what `/openapi.json` documents and what 405 is decided by. */
 import { GENERATION_OPERATIONS } from './generation-operations.ts';
+import { LORA_OPERATIONS } from './lora-operations.ts';
 import { type Operation, QUEUED } from './operation.ts';
 import {
   EmbeddingsResponse,
@@ -345,6 +346,11 @@ const STOP_OPERATIONS: readonly Operation[] = [
  * @param withStop  whether clients may end the server
  */
 export function listOperations(withStop: boolean): readonly Operation[] {
-  const always = [...GENERATION_OPERATIONS, ...OPERATIONS, ...WEB_UI_OPERATIONS];
+  const always = [
+    ...GENERATION_OPERATIONS,
+    ...OPERATIONS,
+    ...LORA_OPERATIONS,
+    ...WEB_UI_OPERATIONS,
+  ];
   return withStop ? [...always, ...STOP_OPERATIONS] : always;
 }

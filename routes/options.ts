@@ -80,6 +80,7 @@ export function describeFlags({ settings }: Context): Record<string, unknown> {
     ckpt: settings.checkpoint,
     ckpt_dir: settings.checkpointDirs[1] ?? null,
     lora_dir: settings.loraDir,
+    lora_upload: settings.loraUpload,
     vae_dir: settings.vaeDirs[1] ?? null,
     embeddings_dir: settings.embeddingsDir,
     styles_file: [settings.stylesFile],

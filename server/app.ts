@@ -7,6 +7,7 @@ import { healthRoutes } from '../routes/health.ts';
 import { homeRoutes } from '../routes/home.ts';
 import { img2imgRoutes } from '../routes/img2img.ts';
 import { interruptRoutes } from '../routes/interrupt.ts';
+import { loraUploadRoutes } from '../routes/lora-upload.ts';
 import { loraRoutes } from '../routes/loras.ts';
 import { memoryRoutes } from '../routes/memory.ts';
 import { optionRoutes } from '../routes/options.ts';
@@ -71,6 +72,7 @@ export function createApp(context: Context): Express {
     optionRoutes,
     sdModelRoutes,
     loraRoutes,
+    loraUploadRoutes,
     embeddingRoutes,
     samplerRoutes,
     scriptRoutes,

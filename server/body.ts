@@ -8,6 +8,9 @@ import { MAX_BODY_BYTES, MAX_IMAGE_BODY_BYTES, MAX_JSON_DEPTH } from './limits.t
 const IMAGE_PATHS =
   /^\/sdapi\/v1\/(?:txt2img|img2img|sparkle|extra-single-image|extra-batch-images|png-info|interrogate)\/?$/i;
 
+/** Takes files as multipart. */
+const UPLOAD_PATH = /^\/sdapi\/v1\/loras$/i;
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 /** `[` and `{` differ in this bit only, and so do `]` and `}`. */
@@ -27,6 +30,10 @@ export function readJsonBody(): RequestHandler {
   return (req, res, next) => {
     // A form has been read already.
     if (req.body !== undefined) return next();
+    // The route reads it in pieces, onto the disk.
+    if (req.method === 'POST' && UPLOAD_PATH.test(req.path) && req.is('multipart/form-data')) {
+      return next();
+    }
     const isLarge = IMAGE_PATHS.test(req.path);
     const limit = isLarge ? MAX_IMAGE_BODY_BYTES : MAX_BODY_BYTES;
     (isLarge ? readLarge : readSmall)(req, res, (error?: unknown) => {

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type EmbeddingCatalogue,
+  type EmbeddingEntry,
   type EncoderWidth,
   findCandidates,
   HashCache,
@@ -11,6 +12,7 @@ import {
   toEmbeddingLists,
 } from '../lora/embeddings/catalogue.ts';
 import type { EmbeddingRef } from '../pipelines/job.ts';
+import { watchFolders } from './folder-watch.ts';
 import type { Logger } from './logging.ts';
 import type { Settings } from './settings.ts';
 
@@ -56,6 +58,21 @@ export class Embeddings {
     }
   }
 
+  /** Looks again whenever something changes in the folder, until `close`. */
+  watch(): void {
+    const stop = watchFolders([this.#folder], () => {
+      this.refresh().catch((error: unknown) =>
+        this.#log.warn({ error }, 'the embeddings folder could not be listed'),
+      );
+    });
+    this.#closed.signal.addEventListener('abort', stop, { once: true });
+  }
+
+  /** Finds a file by its name without extension; null when there is none. */
+  find(name: string): EmbeddingEntry | null {
+    return this.#catalogue.entries.find(({ embeddingName }) => embeddingName === name) ?? null;
+  }
+
   /**
    * Finds the embeddings that prompts may name, those that cannot be used included; the hashes of
    * the usable ones are computed if they are not known. The folder is looked through first, as the
@@ -85,7 +102,7 @@ export class Embeddings {
     return toEmbeddingLists(this.#catalogue, encoders);
   }
 
-  /** Stops computing hashes. */
+  /** Stops watching and computing hashes. */
   close(): void {
     this.#closed.abort();
   }

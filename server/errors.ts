@@ -21,6 +21,13 @@ export const ERROR_STATUS = {
   LORA_NOT_FOUND: 404,
   /** A picture was asked for and the job was interrupted before there was one. */
   NO_PICTURE: 409,
+  /** Sending in and removing files is switched off. */
+  UPLOAD_DISABLED: 403,
+  /** A file that is not in the LoRA folder is not removed. */
+  LORA_PROTECTED: 403,
+  NOT_A_LORA: 422,
+  FILE_EXISTS: 409,
+  DISK_FULL: 507,
   SCRIPT_NOT_FOUND: 422,
   /** An argument of a script cannot be read or is out of bounds. */
   SCRIPT_ARGUMENT: 422,

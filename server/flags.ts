@@ -62,6 +62,11 @@ export const FLAGS = [
     kind: 'text',
     describe: 'folder of LoRAs (default: Lora in the models folder)',
   },
+  {
+    name: 'lora-upload',
+    kind: 'switch',
+    describe: 'allow clients to send in and remove LoRA files',
+  },
   { name: 'vae-dir', value: 'folder', kind: 'text', describe: 'one more folder of separate VAEs' },
   {
     name: 'esrgan-models-path',

@@ -14,10 +14,13 @@ import {
 import { extractNetworkTags } from '../lora/syntax.ts';
 import { readLoraTags } from '../lora/tags.ts';
 import type { LoraRef } from '../pipelines/job.ts';
+import { watchFolders } from './folder-watch.ts';
+import { Inspections } from './inspections.ts';
 import type { Logger } from './logging.ts';
+import { removeParts } from './lora-files.ts';
 import type { Settings } from './settings.ts';
 
-type LoraSettings = Pick<Settings, 'loraDir' | 'demoDir' | 'dataDir'>;
+type LoraSettings = Pick<Settings, 'loraDir' | 'loraUpload' | 'demoDir' | 'dataDir'>;
 
 export class Loras {
   readonly #settings: LoraSettings;
@@ -25,7 +28,14 @@ export class Loras {
   readonly #log: Logger;
   readonly #hashes: LoraHashes;
   readonly #closed = new AbortController();
+  /** Files that the log has told of, and those that could not be hashed. */
+  readonly #told = new Set<string>();
+  readonly #unhashed = new Set<string>();
   #catalogue: LoraCatalogue = { entries: [], ids: new Map(), skipped: [] };
+  #scanning: Promise<void> = Promise.resolve();
+  #isHashing = false;
+  /** What was found out about files. */
+  readonly inspections = new Inspections();
 
   private constructor(
     settings: LoraSettings,
@@ -51,6 +61,7 @@ export class Loras {
       () => null,
     );
     const loras = new Loras(settings, usesDemo, log, await openLoraHashes(path));
+    if (settings.loraUpload) await removeParts(settings.loraDir);
     await loras.refresh();
     return loras;
   }
@@ -59,14 +70,67 @@ export class Loras {
     return this.#catalogue.entries;
   }
 
-  /** Looks through the folders again. */
-  async refresh(): Promise<void> {
+  /** Looks through the folders again, after any look that goes on, so that the newest one counts. */
+  refresh(): Promise<void> {
+    this.#scanning = this.#scanning.catch(() => {}).then(() => this.#scan());
+    return this.#scanning;
+  }
+
+  /** Looks again whenever something changes in the LoRA folder, until `close`. */
+  watch(): void {
+    const stop = watchFolders([this.#settings.loraDir], () => {
+      this.refresh().catch((error: unknown) =>
+        this.#log.warn({ error }, 'the LoRA folder could not be listed'),
+      );
+    });
+    this.#closed.signal.addEventListener('abort', stop, { once: true });
+  }
+
+  async #scan(): Promise<void> {
     const { loraDir, demoDir } = this.#settings;
     const dirs = this.#usesDemo() ? [loraDir, join(demoDir, 'Lora')] : [loraDir];
     this.#catalogue = await scanLoras(dirs, this.#hashes, this.#catalogue);
-    for (const { name, reason } of this.#catalogue.skipped)
+    for (const { name, reason } of this.#catalogue.skipped) {
+      if (this.#told.has(name)) continue;
+      this.#told.add(name);
       this.#log.warn({ file: name, reason }, 'LoRA left out');
-    void hashLoras(this.#catalogue, this.#hashes, this.#closed.signal);
+    }
+    void this.#hashAll();
+  }
+
+  /** Computes the missing hashes of the newest catalogue, one file after the other. */
+  async #hashAll(): Promise<void> {
+    if (this.#isHashing) return;
+    this.#isHashing = true;
+    const keyOf = ({ path, bytes, mtimeMs }: LoraEntry) => `${path} ${bytes} ${mtimeMs}`;
+    const isMissing = (entry: LoraEntry) =>
+      (entry.sha256 === null || entry.infotextHash === null) && !this.#unhashed.has(keyOf(entry));
+    for (;;) {
+      const entry = this.#catalogue.entries.find(isMissing);
+      if (entry === undefined || this.#closed.signal.aborted) break;
+      await hashLoras({ entries: [entry] }, this.#hashes, this.#closed.signal);
+      if (entry.sha256 === null || entry.infotextHash === null) this.#unhashed.add(keyOf(entry));
+    }
+    this.#isHashing = false;
+  }
+
+  /** Finds a LoRA by any name that a tag may use; null when there is none. */
+  find(name: string): LoraEntry | null {
+    return findLora(this.#catalogue, name);
+  }
+
+  /** Finds a LoRA by its file: name as listed, or path below the folder; null when there is none. */
+  findFile(name: string): LoraEntry | null {
+    const entry = findLora(this.#catalogue, name);
+    if (entry === null) return null;
+    const file = entry.name.replaceAll('\\', '/');
+    const own = [entry.loraName, file, file.replace(/\.safetensors$/i, '')];
+    return own.includes(name) ? entry : null;
+  }
+
+  /** What a tag would call a LoRA by its alias, where that names it; else by its name. */
+  callName(entry: LoraEntry | null): string | undefined {
+    return entry && this.find(entry.alias) === entry ? entry.alias : entry?.loraName;
   }
 
   /**
@@ -85,7 +149,7 @@ export class Loras {
     });
   }
 
-  /** Stops computing hashes. */
+  /** Stops watching and computing hashes. */
   close(): void {
     this.#closed.abort();
   }

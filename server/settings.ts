@@ -25,6 +25,7 @@ const RawSettings = z.object({
   'models-dir': z.string().min(1).optional(),
   'ckpt-dir': z.string().min(1).optional(),
   'lora-dir': z.string().min(1).optional(),
+  'lora-upload': z.boolean().default(false),
   'vae-dir': z.string().min(1).optional(),
   'esrgan-models-path': z.string().min(1).optional(),
   'realesrgan-models-path': z.string().min(1).optional(),
@@ -59,6 +60,8 @@ export interface Settings {
   readonly modelsDir: string;
   readonly checkpointDirs: readonly string[];
   readonly loraDir: string;
+  /** Whether clients may send in and remove LoRA files. */
+  readonly loraUpload: boolean;
   readonly vaeDirs: readonly string[];
   readonly esrganDir: string;
   readonly realesrganDir: string;
@@ -134,6 +137,7 @@ export function readSettings(
       ...folderOfFile(raw.ckpt),
     ],
     loraDir: resolve(raw['lora-dir'] ?? join(modelsDir, 'Lora')),
+    loraUpload: raw['lora-upload'],
     vaeDirs: [join(modelsDir, 'VAE'), ...resolveGiven(raw['vae-dir'])],
     esrganDir: resolve(raw['esrgan-models-path'] ?? join(modelsDir, 'ESRGAN')),
     realesrganDir: resolve(raw['realesrgan-models-path'] ?? join(modelsDir, 'RealESRGAN')),

@@ -100,6 +100,8 @@ export async function startServer(
       process.exit(1);
     });
   }
+  loras.watch();
+  embeddings.watch();
   engine.start();
   void preload(context);
   log.info({ url: `http://${settings.host}:${settings.port}` }, 'sdserve is listening');

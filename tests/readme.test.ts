@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DECODE_LIMITS } from '../images/decode.ts';
+import { MAX_LORA_BYTES } from '../lora/file.ts';
 import * as bounds from '../openapi/schemas/bounds.ts';
 import { RULES } from '../routes/unsupported.ts';
 import { FLAGS } from '../server/flags.ts';
@@ -41,6 +42,7 @@ describe('the README', () => {
       ['styles', `${bounds.MAX_STYLES}`],
       ['body with pictures', `${limits.MAX_IMAGE_BODY_BYTES} bytes`],
       ['other bodies', `${limits.MAX_BODY_BYTES} bytes`],
+      ['LoRA file sent in', `${MAX_LORA_BYTES} bytes`],
       ['picture sent in', `${DECODE_LIMITS.maxPixels} pixels`],
       ['waiting jobs', `${limits.DEFAULT_QUEUE_SIZE}, \`--queue-size\``],
     ]);

@@ -267,7 +267,9 @@ export const Options = z
     sd_lora: word().default('None').describe(UNUSED),
     sd_hypernetwork: word().default('None').describe(UNUSED),
     extra_networks_default_multiplier: float(0, 2).default(1).describe(UNUSED),
-    lora_preferred_name: word().default('Alias from file').describe(UNUSED),
+    lora_preferred_name: word()
+      .default('Alias from file')
+      .describe('`Filename` or `Alias from file`: what the tags of inspections call a LoRA.'),
     lora_add_hashes_to_infotext: bool().default(true).describe('Print `Lora hashes`.'),
     lora_bundled_ti_to_infotext: bool()
       .default(true)

@@ -97,8 +97,9 @@ describe('the document', () => {
 
 describe('the routes', () => {
   it('are all there: none of the document is answered 404 or 405', async () => {
-    for (const { method, path } of listOperations(true)) {
-      if (path.endsWith('server-kill')) continue;
+    for (const { method, path, upload } of listOperations(true)) {
+      // Files and their names have tests of their own.
+      if (path.endsWith('server-kill') || upload || path.includes('{')) continue;
       const response = await (method === 'get'
         ? server.get(path)
         : server.post(path, BODIES[path] ?? {}));
@@ -107,7 +108,8 @@ describe('the routes', () => {
   });
 
   it('answer what their schemas say', async () => {
-    for (const { method, path, answer } of listOperations(false)) {
+    for (const { method, path, answer, upload } of listOperations(false)) {
+      if (upload || path.includes('{')) continue;
       // There is no captioning model: the answer of success is what clients are told to expect.
       if ('media' in answer || path.endsWith('/interrogate')) continue;
       const schema = 'listOf' in answer ? z.array(answer.listOf) : answer;
