@@ -1,6 +1,7 @@
 /** What a selectable script is: a function over a request that may ask for pictures of others. */
 import type { RgbImage } from '../../images/rgb-image.ts';
 import type { CommonRequest } from '../../openapi/schemas/generation.ts';
+import type { Img2ImgRequest } from '../../openapi/schemas/img2img.ts';
 import type { Txt2ImgRequest } from '../../openapi/schemas/txt2img.ts';
 import { HttpError } from '../../server/errors.ts';
 
@@ -41,10 +42,23 @@ type HiresField =
   | 'hr_scheduler'
   | 'hr_checkpoint_name';
 
-/** A request of either tab; the hires fields exist in txt2img only. */
+type PictureField =
+  | 'init_images'
+  | 'resize_mode'
+  | 'mask'
+  | 'mask_blur'
+  | 'mask_blur_x'
+  | 'mask_blur_y'
+  | 'mask_round'
+  | 'inpainting_fill'
+  | 'inpaint_full_res'
+  | 'inpainting_mask_invert';
+
+/** A request of either tab; the hires fields exist in txt2img only, those of pictures in img2img. */
 export type ScriptRequest = CommonRequest & { denoising_strength: number | null } & Partial<
     Pick<Txt2ImgRequest, HiresField>
-  >;
+  > &
+  Partial<Pick<Img2ImgRequest, PictureField>>;
 
 /** Names that arguments may choose from. */
 export interface ScriptNames {
