@@ -37,7 +37,7 @@ export interface SessionOptions {
 export type TensorData =
   | { type: 'float32'; data: Float32Array; shape: readonly number[] }
   | { type: 'int64'; data: BigInt64Array; shape: readonly number[] }
-  | { type: 'bool'; data: Uint8Array; shape: readonly number[] };
+  | { type: 'bool' | 'uint8'; data: Uint8Array; shape: readonly number[] };
 
 export type Outputs = Record<string, { data: Float32Array | Uint8Array; shape: readonly number[] }>;
 
