@@ -244,7 +244,43 @@ export interface Img2ImgJob extends DrawJob {
   mask: MaskUse | null;
 }
 
-export type Job = Txt2ImgJob | Img2ImgJob;
+/** An upscaler as the catalogue resolved it. */
+export interface UpscalerRef {
+  /** As infotexts print it. */
+  name: string;
+  kind: 'none' | 'lanczos' | 'nearest' | 'model';
+  /** Absolute path of a model with symbolic links resolved; null for the other kinds. */
+  path: string | null;
+}
+
+/** How models of upscalers are fed, pixels. */
+export interface UpscaleTiles {
+  /** Side of a tile; 0 = the whole picture at once. */
+  size: number;
+  overlap: number;
+}
+
+/** Pictures to larger pictures, without a checkpoint. */
+export interface UpscaleJob {
+  kind: 'upscale';
+  /** Files as they were sent; their headers were checked. */
+  pictures: readonly Uint8Array[];
+  /** null leaves the pictures as they are. */
+  first: UpscalerRef | null;
+  /** Mixed in with this share, 0 … 1. */
+  second: { upscaler: UpscalerRef; visibility: number } | null;
+  /** Times as large, or a size to cover, cut to it or not. */
+  target: { factor: number } | { width: number; height: number; crops: boolean };
+  tiles: UpscaleTiles;
+  /** What is written into the results, beside what they say already. */
+  postprocessing: string;
+  output: OutputFormat;
+}
+
+/** What draws pictures with a checkpoint. */
+export type GenerationJob = Txt2ImgJob | Img2ImgJob;
+
+export type Job = GenerationJob | UpscaleJob;
 
 /** A finished (or interrupted) job. */
 export interface JobResult {
