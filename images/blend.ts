@@ -17,7 +17,9 @@ export function blendRasters(first: Raster, second: Raster, share: number): Rast
   const data = new Uint8Array(first.data.length);
   const exact = Math.fround(share);
   for (let i = 0; i < data.length; i++) {
-    data[i] = Math.trunc(first.data[i]! + exact * (second.data[i]! - first.data[i]!));
+    // In single precision, as Pillow computes it.
+    const change = Math.fround(exact * (second.data[i]! - first.data[i]!));
+    data[i] = Math.trunc(Math.fround(first.data[i]! + change));
   }
   return { ...first, data };
 }

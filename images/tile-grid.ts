@@ -18,7 +18,9 @@ export function tileStarts(size: number, tile: number, overlap: number): number[
   if (size <= tile) return [0];
   const count = Math.ceil((size - overlap) / (tile - overlap));
   const distance = (size - tile) / (count - 1);
-  return Array.from({ length: count }, (_, i) => Math.min(Math.trunc(i * distance), size - tile));
+  const starts = Array.from({ length: count - 1 }, (_, i) => Math.trunc(i * distance));
+  // Not the product, which may come to just below the edge.
+  return [...starts, size - tile];
 }
 
 /**

@@ -16,6 +16,10 @@ import {
 } from './schemas/catalogues.ts';
 import { ApiError, HTTPValidationError, ValidationError } from './schemas/errors.ts';
 import {
+  ExtrasBatchImagesRequest,
+  ExtrasBatchImagesResponse,
+  ExtrasSingleImageRequest,
+  ExtrasSingleImageResponse,
   LatentUpscalerModeItem,
   PngInfoRequest,
   PngInfoResponse,
@@ -46,6 +50,8 @@ import { WEB_UI_ANSWERS, WEB_UI_REQUESTS } from './schemas/web-ui.ts';
 /** Names of components: A1111's own where it has the schema. */
 const REQUESTS = {
   StableDiffusionTxt2ImgProcessingAPI: Txt2ImgRequest,
+  ExtrasBatchImagesRequest,
+  ExtrasSingleImageRequest,
   PNGInfoRequest: PngInfoRequest,
   StableDiffusionImg2ImgProcessingAPI: Img2ImgRequest,
   SparkleRequest,
@@ -62,6 +68,8 @@ const ANSWERS = {
   MemoryResponse,
   OptionsModel: Options,
   PendingTasksResponse,
+  ExtrasBatchImagesResponse,
+  ExtrasSingleImageResponse,
   LatentUpscalerModeItem,
   PNGInfoResponse: PngInfoResponse,
   PromptStyleItem,

@@ -1,6 +1,13 @@
 /** Endpoints that draw pictures, and those that tell how. */
 import { type Operation, QUEUED } from './operation.ts';
-import { PngInfoRequest, PngInfoResponse } from './schemas/extras.ts';
+import {
+  ExtrasBatchImagesRequest,
+  ExtrasBatchImagesResponse,
+  ExtrasSingleImageRequest,
+  ExtrasSingleImageResponse,
+  PngInfoRequest,
+  PngInfoResponse,
+} from './schemas/extras.ts';
 import { Img2ImgRequest } from './schemas/img2img.ts';
 import { SparkleRequest, SparkleResponse } from './schemas/sparkle.ts';
 import { StepsPlanQuery, StepsPlanResponse } from './schemas/steps-plan.ts';
@@ -16,6 +23,26 @@ export const GENERATION_OPERATIONS: readonly Operation[] = [
     body: Txt2ImgRequest,
     answer: TextToImageResponse,
     statuses: [400, 404, 413, 415, ...QUEUED],
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/extra-single-image',
+    id: 'extras_single_image_api_sdapi_v1_extra_single_image_post',
+    tag: 'Generation',
+    summary: 'Enlarges a picture.',
+    body: ExtrasSingleImageRequest,
+    answer: ExtrasSingleImageResponse,
+    statuses: [404, 413, 415, ...QUEUED],
+  },
+  {
+    method: 'post',
+    path: '/sdapi/v1/extra-batch-images',
+    id: 'extras_batch_images_api_sdapi_v1_extra_batch_images_post',
+    tag: 'Generation',
+    summary: 'Enlarges several pictures.',
+    body: ExtrasBatchImagesRequest,
+    answer: ExtrasBatchImagesResponse,
+    statuses: [404, 413, 415, ...QUEUED],
   },
   {
     method: 'post',

@@ -48,6 +48,7 @@ function addComments(info: Answer, comments: readonly string[]): Answer {
   return { ...info, comments: [...known, ...comments] };
 }
 
-function toBase64(image: Uint8Array): string {
+/** A file as answers carry it: base64 without a data URI prefix. */
+export function toBase64(image: Uint8Array): string {
   return Buffer.from(image.buffer, image.byteOffset, image.byteLength).toString('base64');
 }

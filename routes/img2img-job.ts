@@ -1,13 +1,11 @@
 /** Turns an img2img request into a job: pictures read from base64, numbers and options resolved. */
-import { decodeBase64Image } from '../images/base64.ts';
-import { isImageAddress } from '../images/fetch-image.ts';
 import type { Img2ImgRequest } from '../openapi/schemas/img2img.ts';
 import type { Options } from '../openapi/schemas/options.ts';
 import type { Img2ImgJob, MaskUse } from '../pipelines/job.ts';
 import type { Context } from '../server/context.ts';
 import { HttpError } from '../server/errors.ts';
 import { checkPixels } from '../server/limits.ts';
-import { fetchPicture } from './fetch-picture.ts';
+import { readPicture } from './read-picture.ts';
 import { readSoftInpainting } from './soft-inpainting.ts';
 import { type PreparedJob, prepareDraw } from './txt2img-job.ts';
 
@@ -69,9 +67,7 @@ async function readPictures(
   const files: Uint8Array[] = [];
   for (const [i, text] of sent.entries()) {
     const name = sent.length === 1 ? field : `${field}[${i}]`;
-    files.push(
-      isImageAddress(text) ? await fetchPicture(text, options) : decodeBase64Image(text, name),
-    );
+    files.push(await readPicture(text, name, options));
   }
   return files;
 }

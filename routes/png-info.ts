@@ -1,6 +1,5 @@
 /** `POST /sdapi/v1/png-info`: what a picture says about how it was made. */
 import { Router } from 'express';
-import { decodeBase64Image } from '../images/base64.ts';
 import { fillParameters, type Parameter } from '../images/infotext-defaults.ts';
 import { parseInfotext } from '../images/infotext-parse.ts';
 import { readInfotext } from '../images/read-infotext.ts';
@@ -9,13 +8,15 @@ import { PngInfoRequest } from '../openapi/schemas/extras.ts';
 import { isBreak, parseAttention } from '../pipelines/prompt/attention.ts';
 import type { Context } from '../server/context.ts';
 import { extractStyles } from '../server/style-extract.ts';
+import { readPicture } from './read-picture.ts';
 
 /** Makes the router of png-info. */
 export function pngInfoRoutes(context: Context): Router {
   const router = Router();
   router.post('/sdapi/v1/png-info', async (req, res) => {
     const { image } = parseRequest(PngInfoRequest, req.body, 'body');
-    const { infotext, items } = await readInfotext(decodeBase64Image(image.trim(), 'image'));
+    const bytes = await readPicture(image.trim(), 'image', context.options.all());
+    const { infotext, items } = await readInfotext(bytes);
     res.json({
       info: infotext,
       items: Object.fromEntries(items),

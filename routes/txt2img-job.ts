@@ -5,7 +5,7 @@ import { describeBadValue } from '../openapi/schemas/coercion.ts';
 import type { CommonRequest } from '../openapi/schemas/generation.ts';
 import type { Options } from '../openapi/schemas/options.ts';
 import type { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
-import type { DrawJob, Job, ModelFile, Txt2ImgJob } from '../pipelines/job.ts';
+import type { DrawJob, GenerationJob, ModelFile, Txt2ImgJob } from '../pipelines/job.ts';
 import { stripComments } from '../pipelines/prompt/comments.ts';
 import {
   findScheduler,
@@ -25,7 +25,7 @@ import { checkSupported, describeUnreadOptions } from './unsupported.ts';
 const RANDOM_SEEDS = 4_294_967_294;
 
 /** A job with what the answer needs besides its result. */
-export interface PreparedJob<T extends Job = Job> {
+export interface PreparedJob<T extends GenerationJob = GenerationJob> {
   job: T;
   /** The options of this job, overrides applied. */
   options: Options;

@@ -17,6 +17,9 @@ const NO_MODEL = new Set(['', 'none']);
 type CheckedRequest = CommonRequest &
   Pick<Partial<Txt2ImgRequest>, 'enable_hr'> & { init_images?: unknown };
 
+/** Said of every field that asks for faces to be restored. */
+export const NO_FACE_RESTORER = 'there is no face restorer';
+
 interface Rule {
   isActive(request: CheckedRequest): boolean;
   /** The sentence of the refusal, or of the comment; it begins with the field's name. */
@@ -37,7 +40,7 @@ export const RULES: readonly Rule[] = [
   },
   {
     isActive: ({ restore_faces }) => restore_faces === true,
-    sentence: 'restore_faces: there is no face restorer; the pictures are as the model drew them.',
+    sentence: `restore_faces: ${NO_FACE_RESTORER}; the pictures are as the model drew them.`,
     isHarmless: true,
   },
 ];

@@ -3,6 +3,7 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import { listOperations } from '../openapi/operations.ts';
 import { docsRoutes } from '../routes/docs.ts';
 import { embeddingRoutes } from '../routes/embeddings.ts';
+import { extraRoutes } from '../routes/extras.ts';
 import { healthRoutes } from '../routes/health.ts';
 import { homeRoutes } from '../routes/home.ts';
 import { img2imgRoutes } from '../routes/img2img.ts';
@@ -62,6 +63,7 @@ export function createApp(context: Context): Express {
   app.use(readJsonBody());
   for (const routes of [
     txt2imgRoutes,
+    extraRoutes,
     pngInfoRoutes,
     upscalerRoutes,
     img2imgRoutes,

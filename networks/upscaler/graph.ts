@@ -70,7 +70,7 @@ function denseBlock(g: Graph, config: RrdbConfig, n: number, k: number, x: Value
   const { layout, hasShortcuts } = config;
   const seen = [x];
   for (let c = 1; c < DENSE_CONVS; c++) {
-    const input = seen.length > 1 ? g.op('Concat', seen, { axis: 1 }) : x;
+    const input = seen.length > 1 ? g.op('Concat', [...seen], { axis: 1 }) : x;
     let h = leaky(g, conv(g, layerName(layout.dense, n, k, c), input));
     // nESRGAN+ (Rakotonirina & Rasoanaivo 2020) adds two more residuals inside the block.
     if (hasShortcuts && c === 2) h = g.op('Add', [h, conv(g, layerName(layout.shortcut, n, k), x)]);

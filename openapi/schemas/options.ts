@@ -228,8 +228,12 @@ export const Options = z
       .default(true)
       .describe('Whether what is not masked is pasted over the result.'),
     upscaler_for_img2img: word().nullable().default(null).describe(UNUSED),
-    ESRGAN_tile: whole(0, 4096).default(192).describe(UNUSED),
-    ESRGAN_tile_overlap: whole(0, 4096).default(8).describe(UNUSED),
+    ESRGAN_tile: whole(0, 4096)
+      .default(192)
+      .describe('Side of the tiles that models of upscalers get; 0 is none.'),
+    ESRGAN_tile_overlap: whole(0, 4096)
+      .default(8)
+      .describe('How far such tiles reach into each other.'),
     hires_fix_refiner_pass: word().default('second pass').describe(UNUSED),
     hires_fix_use_firstpass_conds: bool().default(false).describe(UNUSED),
     use_old_hires_fix_width_height: bool().default(false).describe(UNUSED),

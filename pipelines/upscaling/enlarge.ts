@@ -3,8 +3,8 @@ import type { Raster } from '../../images/raster.ts';
 import { LANCZOS, resample } from '../../images/resample.ts';
 import { resampleNearest } from '../../images/resample-nearest.ts';
 import type { UpscalerRef, UpscaleTiles } from '../job.ts';
-import { type LoadedUpscaler } from './upscalers.ts';
 import { runUpscaler, type UpscaleWatch } from './run-model.ts';
+import type { LoadedUpscaler } from './upscalers.ts';
 
 /** Sides of results are multiples of this. */
 const SIDE_UNIT = 8;
@@ -48,7 +48,7 @@ export async function enlargeBy(
     current = next;
     if (isSame) break;
   }
-  return fit(current, width, height);
+  return bringTo(current, width, height);
 }
 
 /**
@@ -66,7 +66,7 @@ export async function enlargeTo(
   const factor = Math.max(width / image.width, height / image.height);
   const isLarger = factor > 1 && upscaler.kind !== 'none';
   const larger = isLarger ? await enlargeBy(image, factor, upscaler, context) : image;
-  return fit(larger, width, height);
+  return bringTo(larger, width, height);
 }
 
 /** A side as the web UI rounds it; never 0, which no picture can have. */
@@ -74,7 +74,7 @@ export function snapSide(side: number): number {
   return Math.max(SIDE_UNIT, Math.floor(side / SIDE_UNIT) * SIDE_UNIT);
 }
 
-function fit(image: Raster, width: number, height: number): Raster {
+function bringTo(image: Raster, width: number, height: number): Raster {
   if (image.width === width && image.height === height) return image;
   return resample(image, width, height, LANCZOS);
 }

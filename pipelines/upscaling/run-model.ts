@@ -68,7 +68,11 @@ async function runTile({ config, network, file }: LoadedUpscaler, tile: Raster):
   const { width, height, data } = padded;
   const image = { type: 'uint8', data, shape: [1, height, width, 3] } as const;
   const { rgb, sum } = await network.run({ image }, ['rgb', 'sum']);
-  assertFinite('upscaler', file.path.slice(file.path.lastIndexOf('/') + 1), sum?.data as Float32Array);
+  assertFinite(
+    'upscaler',
+    file.path.slice(file.path.lastIndexOf('/') + 1),
+    sum?.data as Float32Array,
+  );
   const result = {
     width: width * scale,
     height: height * scale,

@@ -75,7 +75,12 @@ async function enlarge(
   const result = await enlargeBy(source, factor, upscaler, context);
   if (!crops) return result;
   const cropped = blankRaster(width, height, source.channels);
-  pasteRaster(cropped, result, (width >> 1) - (result.width >> 1), (height >> 1) - (result.height >> 1));
+  pasteRaster(
+    cropped,
+    result,
+    (width >> 1) - (result.width >> 1),
+    (height >> 1) - (result.height >> 1),
+  );
   return cropped;
 }
 

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Job, JobResult, ModelFile } from '../../pipelines/job.ts';
+import type { GenerationJob, Job, JobResult, ModelFile, UpscaleJob } from '../../pipelines/job.ts';
 import { createApp } from '../../server/app.ts';
 import type { Context, Engine } from '../../server/context.ts';
 import { Embeddings } from '../../server/embeddings.ts';
@@ -22,17 +22,25 @@ import { Upscalers } from '../../server/upscalers.ts';
 
 /** An engine in this process: notes what it is asked, answers what it is told. */
 export class FakeEngine implements Engine {
-  readonly jobs: Job[] = [];
+  /** Those that draw, and those that enlarge. */
+  readonly jobs: GenerationJob[] = [];
+  readonly upscales: UpscaleJob[] = [];
   readonly loads: { checkpoint: ModelFile; vae: ModelFile | null }[] = [];
   interrupts = 0;
   skips = 0;
   snapshot: ProgressSnapshot | null = null;
   state: ReturnType<Engine['status']>['state'] = 'ready';
   /** What a job does; replace it to wait, to fail, to look at the signal. */
-  work: (job: Job, signal?: AbortSignal) => Promise<Partial<JobResult>> = async () => ({});
+  work: (job: GenerationJob, signal?: AbortSignal) => Promise<Partial<JobResult>> =
+    async () => ({});
   loadWork: () => Promise<void> = async () => {};
 
   async run(job: Job, _taskId: string, signal?: AbortSignal): Promise<JobResult> {
+    if (job.kind === 'upscale') {
+      this.upscales.push(job);
+      const enlarged = job.pictures.map((_, i) => Buffer.from(`picture ${i}`));
+      return { images: enlarged, infotexts: [], info: {}, stepsExecuted: 0 };
+    }
     this.jobs.push(job);
     const result = await this.work(job, signal);
     const count = job.batchSize * job.nIter;

@@ -11,6 +11,8 @@ type Json = Record<string, unknown>;
 const BODIES: Readonly<Record<string, Json>> = {
   '/sdapi/v1/img2img': { init_images: [readFixture('rgb.png').toString('base64')] },
   '/sdapi/v1/sparkle': { image: readFixture('rgb.png').toString('base64') },
+  '/sdapi/v1/extra-single-image': { image: readFixture('rgb.png').toString('base64') },
+  '/sdapi/v1/extra-batch-images': { imageList: [] },
   '/sdapi/v1/png-info': { image: readFixture('text-latin1.png').toString('base64') },
 };
 

@@ -25,6 +25,7 @@ class DomainError extends Error {
 
 class FakeRunner implements Runner {
   async run(job: Job, hooks: JobHooks): Promise<JobResult> {
+    if (job.kind === 'upscale') throw new DomainError('NOT_AN_UPSCALER');
     await this.load(job.checkpoint);
     const orders = new Map(
       job.prompt.split(' ').map((word) => {
