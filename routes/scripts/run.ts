@@ -2,7 +2,7 @@
 import { decodeImage } from '../../images/decode.ts';
 import { encodeImage } from '../../images/encode.ts';
 import type { RgbImage } from '../../images/rgb-image.ts';
-import type { Job, JobResult } from '../../pipelines/job.ts';
+import type { GenerationJob, JobResult } from '../../pipelines/job.ts';
 import type { Context } from '../../server/context.ts';
 import type { RunPart } from '../../server/engine/supervisor.ts';
 import { HttpError } from '../../server/errors.ts';
@@ -129,7 +129,7 @@ class Maker<R extends ScriptRequest> {
     requests: readonly R[],
     place: { index: number; count: number } = { index: 0, count: requests.length },
   ): Promise<MadePictures[]> {
-    const jobs: Job[] = [];
+    const jobs: GenerationJob[] = [];
     for (const request of requests) {
       const { job } = await this.#prepare(request);
       this.#count(job);
@@ -150,7 +150,7 @@ class Maker<R extends ScriptRequest> {
   }
 
   /** Refuses before anything runs what the answer could not hold. */
-  #count({ width, height, batchSize, nIter }: Job): void {
+  #count({ width, height, batchSize, nIter }: GenerationJob): void {
     this.#pixels += width * height * batchSize * nIter;
     if (this.#pixels <= MAX_REQUEST_PIXELS) return;
     throw new HttpError(
@@ -178,7 +178,7 @@ async function readPictures({ images, infotexts, info }: JobResult): Promise<Scr
 }
 
 /** The request that scripts vary: seeds drawn, no script, nothing saved on the way. */
-function withoutScript<R extends ScriptRequest>(request: R, { seed, subseed }: Job): R {
+function withoutScript<R extends ScriptRequest>(request: R, { seed, subseed }: GenerationJob): R {
   const nothing = { script_name: null, script_args: [], save_images: false };
   return { ...request, ...nothing, seed, subseed };
 }

@@ -2,7 +2,7 @@
 import { expect } from 'vitest';
 import { decodeImage } from '../../../images/decode.ts';
 import { encodeImage } from '../../../images/encode.ts';
-import type { Job, JobResult } from '../../../pipelines/job.ts';
+import type { GenerationJob, JobResult } from '../../../pipelines/job.ts';
 import { startTestServer, type TestServer } from '../../http/test-server.ts';
 
 export const SIDE = 64;
@@ -20,7 +20,7 @@ export async function startDrawing(): Promise<TestServer> {
 }
 
 /** Pictures whose red is the seed and whose green is the number of steps. */
-async function draw(job: Job): Promise<Partial<JobResult>> {
+async function draw(job: GenerationJob): Promise<Partial<JobResult>> {
   const seeds = Array.from({ length: job.batchSize * job.nIter }, (_, i) => job.seed + i);
   const { width, height } = job;
   const images = await Promise.all(

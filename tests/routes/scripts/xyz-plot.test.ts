@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeImage } from '../../../images/encode.ts';
 import { parseInfotext } from '../../../images/infotext-parse.ts';
 import { readInfotext } from '../../../images/read-infotext.ts';
-import type { Job } from '../../../pipelines/job.ts';
+import type { GenerationJob } from '../../../pipelines/job.ts';
 import type { TestServer } from '../../http/test-server.ts';
 import {
   isDrawn,
@@ -74,7 +74,7 @@ describe('X/Y/Z plot', () => {
     expect(info.index_of_first_image).toBe(0);
   });
 
-  it.each<[string, Record<number, unknown>, (job: Job) => unknown, unknown[]]>([
+  it.each<[string, Record<number, unknown>, (job: GenerationJob) => unknown, unknown[]]>([
     ['Var. seed', { 0: 2, 1: '7,8' }, (job) => job.subseed, [7, 8]],
     ['Var. strength', { 0: 3, 1: '0-1 [3]' }, (job) => job.subseedStrength, [0, 0.5, 1]],
     ['CFG Scale', { 0: 6, 1: '1-3 (+0.5)' }, (job) => job.cfgScale, [1, 1.5, 2, 2.5, 3]],
