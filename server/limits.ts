@@ -26,6 +26,8 @@ export const DEFAULT_QUEUE_SIZE = 64;
 export const HEADERS_TIMEOUT_MS = 30_000;
 /** Milliseconds for a client to send the whole request: 64 MB at 2 Mbit/s. */
 export const REQUEST_TIMEOUT_MS = 300_000;
+/** The same where clients may send files in: 400 MB at 1 Mbit/s. Node knows one limit for all. */
+export const UPLOAD_TIMEOUT_MS = 3_600_000;
 /** Milliseconds a connection may idle, as A1111's `--timeout-keep-alive`. */
 export const KEEP_ALIVE_TIMEOUT_MS = 30_000;
 /** Milliseconds that running and finishing may take after SIGTERM. */

@@ -11,6 +11,7 @@ import {
   KEEP_ALIVE_TIMEOUT_MS,
   REQUEST_TIMEOUT_MS,
   SHUTDOWN_GRACE_MS,
+  UPLOAD_TIMEOUT_MS,
 } from './limits.ts';
 import { createLogger, type Logger } from './logging.ts';
 import { Loras } from './loras.ts';
@@ -73,7 +74,7 @@ export async function startServer(
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: settings.loraUpload ? UPLOAD_TIMEOUT_MS : REQUEST_TIMEOUT_MS,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     },
     createApp(context),

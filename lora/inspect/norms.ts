@@ -1,13 +1,21 @@
 /** How much a module changes its weight: the Frobenius norm of scale * up · down, without the product. */
-import { derivedRank, deriveFactors } from '../derived-factors.ts';
+import { LoraError } from '../errors.ts';
 import { type Factors, readFactors } from '../factors.ts';
 import { type LoraFile, type LoraModule, readPart, readScale } from '../file.ts';
+import { matrixOf, multiply, rebuildCore, sizeOf } from '../kinds/algebra.ts';
+import { check, need, type Parts } from '../kinds/kind.ts';
+import { first, second } from '../kinds/lokr.ts';
 import { readParts, scaleOf } from '../merge.ts';
+import type { Part } from '../parts.ts';
 
 /** Largest rank whose norm is exact: the Gram matrices cost rank² * (in + out) / 2. */
 const MAX_EXACT_RANK = 64;
 /** Random vectors of an estimate above that; its error is about 1 / sqrt(32) of one module's norm. */
 const PROBES = 32;
+/** Rows of a LoHa that are computed; where there are more, these stand for all. */
+const HADAMARD_ROWS = 64;
+/** Most numbers of an intermediate product; SDXL's largest layer has 29 million. */
+const MAX_PRODUCT = 2 ** 27;
 
 /** Size of a module's change at weight 1. */
 export interface ModuleNorm {
@@ -21,22 +29,28 @@ export interface ModuleNorm {
  * Measures a module.
  *
  * Up to rank 64 exactly, as ‖U·D‖² = Σ (Uᵀ·U) ⊙ (D·Dᵀ); above by Hutchinson's estimate, the mean of
- * ‖U·D·z‖² over vectors z of random signs.
+ * ‖U·D·z‖² over vectors z of random signs. LoKr exactly, as ‖w1 ⊗ w2‖ = ‖w1‖·‖w2‖. LoHa by 64 rows.
  *
- * @returns null for kinds whose change depends on the checkpoint's weights (DoRA, IA3, GLoRA, OFT)
- *   or has no small factors
+ * @returns null for kinds whose change depends on the checkpoint's weights (DoRA, IA3, GLoRA, OFT),
+ *   and for changes of biases and norms
  * @throws LoraError, CheckpointError
  */
 export function measureModule(lora: LoraFile, module: LoraModule): ModuleNorm | null {
   if (module.parts.has('dora_scale')) return null;
+  refuseHuge(module);
   if (module.kind === 'full') {
     const diff = readPart(lora, module, 'diff');
     if (!diff) return null;
     const scale = readScale(lora, module, null);
     return { norm: Math.abs(scale) * Math.sqrt(sumOfSquares(diff)), count: diff.length };
   }
-  const factors = readAnyFactors(lora, module);
-  if (!factors) return null;
+  if (module.kind === 'loha' || module.kind === 'lokr') {
+    const parts = readParts(lora, module);
+    const { norm, count } = module.kind === 'loha' ? hadamardNorm(parts) : kroneckerNorm(parts);
+    return { norm: Math.abs(scaleOf(lora, module, parts)) * norm, count };
+  }
+  if (module.kind !== 'lora') return null;
+  const factors = readFactors(lora, module);
   const { up, down, rank, scale } = factors;
   const squared = rank <= MAX_EXACT_RANK ? exactSquare(factors) : estimateSquare(factors);
   return {
@@ -45,11 +59,73 @@ export function measureModule(lora: LoraFile, module: LoraModule): ModuleNorm | 
   };
 }
 
-function readAnyFactors(lora: LoraFile, module: LoraModule): Factors | null {
-  if (module.kind === 'lora') return readFactors(lora, module);
-  if (derivedRank(module) === null) return null;
-  const parts = readParts(lora, module);
-  return deriveFactors(module, parts, scaleOf(lora, module, parts));
+function kroneckerNorm(parts: Parts): ModuleNorm {
+  const [w1, w2] = [first(parts).data, second(parts).data];
+  return {
+    norm: Math.sqrt(sumOfSquares(w1) * sumOfSquares(w2)),
+    count: w1.length * w2.length,
+  };
+}
+
+/** (a1·b1) ⊙ (a2·b2), of at most 64 rows that lie evenly among all. */
+function hadamardNorm(parts: Parts): ModuleNorm {
+  const a1 = need(parts, 'hada_w1_a');
+  const out = parts.has('hada_t1') ? matrixOf(a1)[1] : matrixOf(a1)[0];
+  const count = Math.min(out, HADAMARD_ROWS);
+  const rows = Array.from({ length: count }, (_, i) => Math.floor((i * out) / count));
+  const [left, right] = [hadamardRows(parts, '1', rows), hadamardRows(parts, '2', rows)];
+  check(left.length === right.length && count > 0, parts);
+  const sum = sumOfSquares(left.map((value, i) => value * (right[i] as number)));
+  return { norm: Math.sqrt((sum * out) / count), count: (left.length / count) * out };
+}
+
+/** Some rows of one of LoHa's two products, f32 [rows, in * kernel]. */
+function hadamardRows(parts: Parts, which: '1' | '2', rows: readonly number[]): Float32Array {
+  const [a, b] = [need(parts, `hada_w${which}_a`), need(parts, `hada_w${which}_b`)];
+  const core = parts.get(`hada_t${which}`);
+  const [height, width] = matrixOf(a);
+  const data = new Float32Array(rows.length * (core ? height : width));
+  check(Math.max(...rows) < (core ? width : height), parts);
+  if (!core) {
+    check(width === b.shape[0], parts);
+    rows.forEach((row, i) => {
+      data.set(a.data.subarray(row * width, (row + 1) * width), i * width);
+    });
+    return multiply({ data, shape: [rows.length, width] }, b);
+  }
+  check(core.shape[0] === height && core.shape[1] === b.shape[0], parts);
+  for (let r = 0; r < height; r++) {
+    rows.forEach((column, i) => {
+      data[r * rows.length + i] = a.data[r * width + column] as number;
+    });
+  }
+  return rebuildCore(core, { data, shape: [height, rows.length] }, b).data;
+}
+
+/**
+ * Refuses modules whose products would not fit into memory: no honest layer is near the limit, but
+ * a header can claim any size.
+ */
+function refuseHuge({ parts }: LoraModule): void {
+  const shapeOf = (part: Part): readonly number[] => parts.get(part)?.shape ?? [];
+  const rows = (part: Part): number => shapeOf(part)[0] ?? 0;
+  const columns = (part: Part): number => sizeOf(shapeOf(part).slice(1));
+  const kernel = (core: Part): number => sizeOf(shapeOf(core).slice(2));
+  /** What `rebuildCore` makes, its intermediate included. */
+  const rebuilt = (core: Part, height: number, b: Part): number =>
+    Math.max(height, rows(core)) * columns(b) * kernel(core);
+  const products = [
+    rows('mid') * columns('down') * kernel('mid'),
+    rows('lokr_w1_a') * columns('lokr_w1_b'),
+    parts.has('lokr_t2')
+      ? rebuilt('lokr_t2', columns('lokr_w2_a'), 'lokr_w2_b')
+      : rows('lokr_w2_a') * columns('lokr_w2_b'),
+    rebuilt('hada_t1', HADAMARD_ROWS, 'hada_w1_b'),
+    rebuilt('hada_t2', HADAMARD_ROWS, 'hada_w2_b'),
+  ];
+  if (products.some((count) => count > MAX_PRODUCT)) {
+    throw new LoraError('TOO_LARGE', 'one of its modules is larger than any layer');
+  }
 }
 
 function exactSquare({ up, down, rank }: Factors): number {

@@ -17,7 +17,7 @@ export function first(parts: Parts): Tensor {
 }
 
 /** w2 [p, q, …kernel]; a kernel that the second factor has flattened stays in q. */
-function second(parts: Parts): Tensor {
+export function second(parts: Parts): Tensor {
   const whole = parts.get('lokr_w2');
   if (whole) return whole;
   const core = parts.get('lokr_t2');

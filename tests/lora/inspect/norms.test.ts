@@ -92,6 +92,53 @@ describe('the norm of a module', () => {
     expect((await measure({ diff }))?.norm).toBeCloseTo(norm([...diff.values]), 5);
   });
 
+  it('of LoHa with cores, and of one with more than 64 rows', async () => {
+    const core = { hada_t1: random([2, 2, 3, 3]), hada_t2: random([2, 2, 3, 3]) };
+    const parts = {
+      hada_w1_a: random([2, 6]),
+      hada_w1_b: random([2, 5]),
+      hada_w2_a: random([2, 6]),
+      hada_w2_b: random([2, 5]),
+    };
+    const whole = ([t, a, b]: Required<SmallTensor>[]) =>
+      Array.from({ length: 6 * 5 * 9 }, (_, at) => {
+        const [p, q, k] = [Math.floor(at / 45), Math.floor(at / 9) % 5, at % 9];
+        let sum = 0;
+        for (const [i, j] of [0, 1, 2, 3].map((n) => [n >> 1, n & 1] as const)) {
+          const factor = (a?.values[i * 6 + p] ?? 0) * (b?.values[j * 5 + q] ?? 0);
+          sum += (t?.values[(i * 2 + j) * 9 + k] ?? 0) * factor;
+        }
+        return sum;
+      });
+    const left = whole([core.hada_t1, parts.hada_w1_a, parts.hada_w1_b]);
+    const right = whole([core.hada_t2, parts.hada_w2_a, parts.hada_w2_b]);
+    const found = await measure({ ...parts, ...core });
+    expect(found?.norm).toBeCloseTo(norm(left.map((x, i) => x * (right[i] as number))), 5);
+    expect(found?.count).toBe(6 * 5 * 9);
+    const [a1, b1, a2, b2] = [random([300, 4]), random([4, 90]), random([300, 4]), random([4, 90])];
+    const tall = await measure({ hada_w1_a: a1, hada_w1_b: b1, hada_w2_a: a2, hada_w2_b: b2 });
+    const second = product(a2, b2);
+    const exact = norm(product(a1, b1).map((value, i) => value * (second[i] as number)));
+    expect(Math.abs((tall?.norm ?? 0) / exact - 1)).toBeLessThan(0.1);
+    expect(tall?.count).toBe(300 * 90);
+  });
+
+  it('of LoKr, whole and in factors', async () => {
+    const [w1, a, b] = [random([2, 3]), random([4, 2]), random([2, 5])];
+    const found = await measure({ lokr_w1: w1, lokr_w2_a: a, lokr_w2_b: b });
+    expect(found?.norm).toBeCloseTo(norm(w1.values as number[]) * norm(product(a, b)), 5);
+    expect(found?.count).toBe(2 * 3 * 4 * 5);
+  });
+
+  it('of a module larger than any layer is refused before it is made', async () => {
+    const huge = measure({
+      lokr_w1: random([1, 1]),
+      lokr_w2_a: random([25_000, 1]),
+      lokr_w2_b: random([1, 25_000]),
+    });
+    await expect(huge).rejects.toMatchObject({ code: 'TOO_LARGE' });
+  });
+
   it('is not known where it depends on the checkpoint', async () => {
     const pair = { 'lora_up.weight': random([4, 2]), 'lora_down.weight': random([2, 4]) };
     expect(await measure({ ...pair, dora_scale: { shape: [1, 4] } })).toBeNull();
