@@ -20,7 +20,7 @@ module.exports = {
     only('routes', [
       '^openapi/',
       '^images/',
-      '^server/(engine/(supervisor|protocol)|loras|lora-files|inspections|embeddings|upscalers|errors|limits|upscale-limits|queue|options|settings|context|metrics|output|styles|style-extract)\\.ts$',
+      '^server/(engine/(supervisor|protocol)|jobs/(record|store|outgoing)|loras|lora-files|inspections|embeddings|upscalers|errors|limits|upscale-limits|queue|options|settings|context|metrics|output|styles|style-extract)\\.ts$',
       '^networks/(checkpoint|upscaler)/catalogue\\.ts$',
       '^lora/catalogue\\.ts$',
       // Plain data, arithmetic and text: names of samplers, the plan of steps, prompt syntax.

@@ -1,59 +1,18 @@
 /** Pictures from http and https addresses, for servers that allow it; never from local ones. */
-import type { LookupAddress, LookupOptions } from 'node:dns';
-import { lookup } from 'node:dns';
 import http, { type IncomingMessage, type RequestOptions } from 'node:http';
 import https from 'node:https';
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { ImageError } from './errors.ts';
+import { createPublicLookup, isPublicAddress } from './public-address.ts';
 
 /** Bytes of a fetched picture; more than any PNG photograph of 4096 x 4096. */
 export const MAX_FETCHED_BYTES = 64 * 1024 * 1024;
 /** Milliseconds for one picture, as A1111 waits. */
 const FETCH_TIMEOUT_MS = 30_000;
 
-/** What no address of the public internet is in (IANA's special-purpose registries). */
-const LOCAL = new BlockList();
-for (const [net, bits] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 3],
-] as const) {
-  LOCAL.addSubnet(net, bits, 'ipv4');
-}
-/** Of IPv6 only 2000::/3 is global unicast; these parts of it are not, or hide an IPv4 address. */
-const GLOBAL6 = new BlockList();
-GLOBAL6.addSubnet('2000::', 3, 'ipv6');
-const NOT_GLOBAL6 = new BlockList();
-for (const [net, bits] of [
-  ['2001::', 23],
-  ['2001:db8::', 32],
-  ['2002::', 16],
-  ['3fff::', 20],
-] as const) {
-  NOT_GLOBAL6.addSubnet(net, bits, 'ipv6');
-}
-
 /** Returns whether a request's picture is an address to fetch it from. */
 export function isImageAddress(text: string): boolean {
   return /^https?:\/\//i.test(text.slice(0, 8));
-}
-
-/** Returns whether an IP address belongs to the public internet. */
-export function isPublicAddress(address: string): boolean {
-  const family = isIP(address);
-  if (family === 4) return !LOCAL.check(address, 'ipv4');
-  return family === 6 && GLOBAL6.check(address, 'ipv6') && !NOT_GLOBAL6.check(address, 'ipv6');
 }
 
 /**
@@ -74,7 +33,7 @@ export async function fetchImage(address: string, userAgent: string): Promise<Bu
   const host = url.hostname.replace(/^\[|\]$/g, '');
   if (isIP(host) !== 0 && !isPublicAddress(host)) throw local();
   const options: RequestOptions = {
-    lookup: lookupPublic,
+    lookup: createPublicLookup(local),
     agent: false,
     signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
     headers: userAgent === '' ? {} : { 'User-Agent': userAgent },
@@ -94,27 +53,6 @@ export async function fetchImage(address: string, userAgent: string): Promise<Bu
     if (error instanceof ImageError) throw error;
     throw invalid(error instanceof Error ? error.message : String(error));
   }
-}
-
-/** Resolves a name; refuses when any address of it is local. */
-function lookupPublic(
-  host: string,
-  options: LookupOptions,
-  done: (
-    error: NodeJS.ErrnoException | null,
-    address: string | LookupAddress[],
-    family?: number,
-  ) => void,
-): void {
-  lookup(host, { ...options, all: true }, (error, addresses) => {
-    if (error) return done(error, []);
-    if (addresses.length === 0 || addresses.some(({ address }) => !isPublicAddress(address))) {
-      return done(local(), []);
-    }
-    const [first] = addresses as [LookupAddress];
-    if (options.all === true) done(null, addresses);
-    else done(null, first.address, first.family);
-  });
 }
 
 async function readBody(response: IncomingMessage): Promise<Buffer> {

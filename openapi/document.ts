@@ -27,6 +27,7 @@ import {
   UpscalerItem,
 } from './schemas/extras.ts';
 import { Img2ImgRequest } from './schemas/img2img.ts';
+import { JOB_ANSWERS, JOB_REQUESTS } from './schemas/jobs.ts';
 import { DeletedLora, LoraInspection } from './schemas/loras.ts';
 import { Options } from './schemas/options.ts';
 import {
@@ -57,6 +58,7 @@ const REQUESTS = {
   SparkleRequest,
   ProgressRequest: TaskProgressRequest,
   ...WEB_UI_REQUESTS,
+  ...JOB_REQUESTS,
 };
 const ANSWERS = {
   EmbeddingItem,
@@ -95,6 +97,7 @@ const ANSWERS = {
   DeletedLora,
   LoraInspection,
   ...WEB_UI_ANSWERS,
+  ...JOB_ANSWERS,
 };
 
 const STATUS_WORDS: Readonly<Record<number, string>> = {
@@ -102,7 +105,7 @@ const STATUS_WORDS: Readonly<Record<number, string>> = {
   401: 'User name or password missing or wrong',
   403: 'Not allowed by the flags of the server',
   404: 'Model not found',
-  409: 'There is such a file already',
+  409: 'There is already such a file or job, or the job has no answer',
   413: 'Body too large',
   415: 'Body is not JSON',
   422: 'Validation Error',

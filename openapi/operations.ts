@@ -1,5 +1,6 @@
 /** Every endpoint with its schemas: what `/openapi.json` documents and what 405 is decided by. */
 import { GENERATION_OPERATIONS } from './generation-operations.ts';
+import { JOB_OPERATIONS } from './job-operations.ts';
 import { LORA_OPERATIONS } from './lora-operations.ts';
 import { type Operation, QUEUED } from './operation.ts';
 import {
@@ -351,6 +352,7 @@ export function listOperations(withStop: boolean): readonly Operation[] {
     ...OPERATIONS,
     ...LORA_OPERATIONS,
     ...WEB_UI_OPERATIONS,
+    ...JOB_OPERATIONS,
   ];
   return withStop ? [...always, ...STOP_OPERATIONS] : always;
 }

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
 import type { JobResult } from '../pipelines/job.ts';
 import type { Context } from '../server/context.ts';
+import type { WaitOptions } from '../server/queue.ts';
 import { acceptedPicture, askForPicture, sendPicture } from './raw-picture.ts';
 
 /** Task ids that may be sent back in a header. */
@@ -53,8 +54,9 @@ export function answerJobs(context: Context, kind: JobKind): RequestHandler {
     const prepared = await kind.prepare(context, body);
     const taskId = prepared.forcedId || createTaskId(kind.name);
     if (HEADER_TEXT.test(taskId)) res.setHeader('X-Task-Id', taskId);
-    const signal = prepared.outlivesClient ? undefined : whenClientLeaves(res);
-    const answer = await runPrepared(context, prepared, taskId, signal);
+    const isFinished = prepared.outlivesClient || context.settings.finishAbandonedJobs;
+    const signal = isFinished ? undefined : whenClientLeaves(res);
+    const answer = await runPrepared(context, prepared, taskId, { signal });
     if (res.destroyed) context.log.info({ taskId }, 'the client left before its answer');
     else if (picture === null) res.json(answer);
     else sendPicture(res, picture, answer);
@@ -64,21 +66,21 @@ export function answerJobs(context: Context, kind: JobKind): RequestHandler {
 /**
  * Waits for a job's turn, runs it and shapes its answer.
  *
- * @param signal  aborting it takes the job out of the queue or interrupts it
+ * @param wait  aborting its signal takes the job out of the queue or interrupts it
  * @throws HttpError QUEUE_FULL or SHUTTING_DOWN, the signal's reason, EngineError
  */
 export async function runPrepared(
   context: Context,
   prepared: PreparedRequest,
   taskId: string,
-  signal?: AbortSignal,
+  wait: WaitOptions,
 ): Promise<Answer> {
   const { queue, metrics } = context;
   const work = async () => {
     const startedMs = performance.now();
     const seconds = () => (performance.now() - startedMs) / 1000;
     try {
-      const result = await prepared.run(taskId, signal);
+      const result = await prepared.run(taskId, wait.signal);
       metrics.jobSeconds.observe({ outcome: 'done' }, seconds());
       metrics.images.inc(result.images.length);
       metrics.steps.inc(result.stepsExecuted);
@@ -88,7 +90,7 @@ export async function runPrepared(
       throw error;
     }
   };
-  return prepared.answer(await queue.add(taskId, work, signal));
+  return prepared.answer(await queue.add(taskId, work, wait));
 }
 
 /** An id as A1111 makes them: `task(txt2img-A1B2C3D)`. */

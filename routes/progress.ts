@@ -1,12 +1,10 @@
 /** `GET /sdapi/v1/progress`, `POST /internal/progress`, `GET /internal/pending-tasks`. */
 import { Router } from 'express';
-import { encodePreview } from '../images/preview.ts';
 import { parseRequest } from '../openapi/parse.ts';
 import { ProgressQuery, TaskProgressRequest } from '../openapi/schemas/progress.ts';
 import type { Context } from '../server/context.ts';
 import type { ProgressSnapshot } from '../server/engine/supervisor.ts';
-
-type PreviewFormat = 'png' | 'jpeg' | 'webp';
+import { createPreviewEncoder, type PreviewFormat } from './preview-encoder.ts';
 
 /** The share that a job shows before its first step, so that it does not look idle. */
 const STARTED = 0.01;
@@ -98,22 +96,6 @@ function describeState(job: ProgressSnapshot | null, timestamp: string) {
     job_no: progress?.jobNo ?? 0,
     sampling_step: progress?.samplingStep ?? 0,
     sampling_steps: progress?.samplingSteps ?? 0,
-  };
-}
-
-/** Makes an encoder that keeps its last picture: many clients ask for the same preview. */
-function createPreviewEncoder() {
-  let key = '';
-  let picture: Promise<Buffer | null> = Promise.resolve(null);
-  return (job: ProgressSnapshot, format: PreviewFormat): Promise<Buffer | null> => {
-    if (job.preview === null) return Promise.resolve(null);
-    const wanted = `${job.taskId} ${job.jobTimestamp} ${job.previewId} ${format}`;
-    if (wanted !== key) {
-      key = wanted;
-      // A preview that cannot be made is no reason to fail the answer.
-      picture = encodePreview(job.preview, format).catch(() => null);
-    }
-    return picture;
   };
 }
 

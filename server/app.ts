@@ -8,6 +8,7 @@ import { healthRoutes } from '../routes/health.ts';
 import { homeRoutes } from '../routes/home.ts';
 import { img2imgRoutes } from '../routes/img2img.ts';
 import { interruptRoutes } from '../routes/interrupt.ts';
+import { jobRoutes } from '../routes/jobs.ts';
 import { loraUploadRoutes } from '../routes/lora-upload.ts';
 import { loraRoutes } from '../routes/loras.ts';
 import { memoryRoutes } from '../routes/memory.ts';
@@ -69,6 +70,7 @@ export function createApp(context: Context): Express {
     img2imgRoutes,
     sparkleRoutes,
     stepsPlanRoutes,
+    jobRoutes,
     progressRoutes,
     interruptRoutes,
     optionRoutes,

@@ -6,7 +6,7 @@ import { MAX_BODY_BYTES, MAX_IMAGE_BODY_BYTES, MAX_JSON_DEPTH } from './limits.t
 
 /** Routes whose bodies may carry pictures. */
 const IMAGE_PATHS =
-  /^\/sdapi\/v1\/(?:txt2img|img2img|sparkle|extra-single-image|extra-batch-images|png-info|interrogate)\/?$/i;
+  /^\/sdserve\/v1\/jobs\/?$|^\/agent-scheduler\/v1\/(?:queue\/\w+|import)\/?$|^\/sdapi\/v1\/(?:txt2img|img2img|sparkle|extra-single-image|extra-batch-images|png-info|interrogate)\/?$/i;
 
 /** Takes files as multipart. */
 const UPLOAD_PATH = /^\/sdapi\/v1\/loras$/i;

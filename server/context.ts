@@ -1,6 +1,7 @@
 /** What every route is given: the parts of one running server. */
 import type { Embeddings } from './embeddings.ts';
 import type { Supervisor } from './engine/supervisor.ts';
+import type { JobStore } from './jobs/store.ts';
 import type { Logger } from './logging.ts';
 import type { Loras } from './loras.ts';
 import type { Metrics } from './metrics.ts';
@@ -36,6 +37,8 @@ export interface Context {
   readonly embeddings: Embeddings;
   readonly styles: Pick<StyleFile, 'all'>;
   readonly queue: JobQueue;
+  /** Jobs that nobody waits for over a connection. */
+  readonly jobs: JobStore;
   readonly engine: Engine;
   readonly output: Output;
   readonly metrics: Metrics;

@@ -45,6 +45,11 @@ export const ERROR_STATUS = {
   INVALID_ADDRESS: 422,
   LOCAL_ADDRESS: 422,
   SIZES_DIFFER: 422,
+  /** Of the job API. */
+  JOB_NOT_FOUND: 404,
+  JOB_HAS_NO_ANSWER: 409,
+  DUPLICATE_JOB: 409,
+  TOO_MANY_STREAMS: 429,
   OPTIONS_NOT_SAVED: 500,
   QUEUE_FULL: 429,
   SHUTTING_DOWN: 503,
@@ -119,6 +124,6 @@ function statusOf(code: string): number {
 
 function retryHeaders(error: Error, status: number): Record<string, string> {
   const seconds = error instanceof HttpError ? error.retryAfterSeconds : null;
-  if (seconds === null && status !== 503) return {};
+  if (seconds === null && status !== 503 && status !== 429) return {};
   return { 'Retry-After': String(seconds ?? DEFAULT_RETRY_SECONDS) };
 }

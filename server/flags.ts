@@ -128,6 +128,22 @@ export const FLAGS = [
     kind: 'switch',
     describe: 'fetch pictures from the http addresses that requests name, never from local ones',
   },
+  {
+    name: 'queue-file',
+    value: 'file',
+    kind: 'text',
+    describe: 'keep the waiting jobs of the job API in this file, so that they survive a restart',
+  },
+  {
+    name: 'allow-local-callbacks',
+    kind: 'switch',
+    describe: 'let jobs call back to addresses of this computer and its network',
+  },
+  {
+    name: 'finish-abandoned-jobs',
+    kind: 'switch',
+    describe: 'finish pictures whose client has left; without it they are interrupted',
+  },
   { name: 'api-log', kind: 'switch', describe: 'print one line per API request' },
   { name: 'api-server-stop', kind: 'switch', describe: 'allow clients to stop the server' },
   {

@@ -1,4 +1,4 @@
-/** A bounded first-in, first-out queue: one task runs, the others wait. */
+/** Bounded first-in, first-out queues behind one engine: one task runs, the others wait. */
 import { HttpError } from './errors.ts';
 
 /** Ids of ended tasks that are remembered, as A1111 does. */
@@ -9,8 +9,22 @@ const AVERAGED = 16;
 const MIN_RETRY_SECONDS = 1;
 const MAX_RETRY_SECONDS = 120;
 
+/** How a task waits. */
+export interface WaitOptions {
+  /** Aborting it removes a waiting task; a running one has to look at it itself. */
+  signal?: AbortSignal | undefined;
+  /**
+   * Whether nobody waits for it over a connection: such tasks can be paused, and they fill places of
+   * their own, so that they never keep out those who wait.
+   */
+  isDetached?: boolean;
+}
+
 interface Task {
   id: string;
+  isDetached: boolean;
+  /** Whether it waits although the queue is paused; set for a single task that is to run now. */
+  isHeld: boolean;
   start(): void;
   cancel(error: Error): void;
 }
@@ -22,9 +36,10 @@ export class JobQueue {
   #finished: string[] = [];
   #seconds: number[] = [];
   #closed: HttpError | null = null;
+  #isPaused = false;
   #onIdle: (() => void)[] = [];
 
-  /** @param limit  tasks that may wait behind the running one */
+  /** @param limit  tasks that may wait behind the running one, detached ones and others each */
   constructor(limit: number) {
     this.limit = limit;
   }
@@ -50,21 +65,24 @@ export class JobQueue {
     return this.#seconds.reduce((sum, value) => sum + value, 0) / this.#seconds.length;
   }
 
+  /** Whether detached tasks wait until `resume`. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
   /**
    * Waits for its turn and runs a task.
    *
-   * @param id      shown by `/internal/pending-tasks`
-   * @param work    called when it is the task's turn
-   * @param signal  aborting it removes a waiting task; a running one has to look at it itself
+   * @param id    shown by `/internal/pending-tasks`
+   * @param work  called when it is the task's turn
    * @returns what `work` returns
    * @throws HttpError QUEUE_FULL or SHUTTING_DOWN; the signal's reason; what `work` throws
    */
-  add<T>(id: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (this.#closed !== null) return Promise.reject(this.#closed);
+  add<T>(id: string, work: () => Promise<T>, wait: WaitOptions = {}): Promise<T> {
+    const { signal, isDetached = false } = wait;
+    const refusal = this.refusal(isDetached);
+    if (refusal !== null) return Promise.reject(refusal);
     if (signal?.aborted === true) return Promise.reject(signal.reason);
-    if (this.#running !== null && this.#waiting.length >= this.limit) {
-      return Promise.reject(this.#full());
-    }
     return new Promise<T>((resolve, reject) => {
       const leave = () => {
         this.#waiting = this.#waiting.filter((other) => other !== task);
@@ -72,6 +90,8 @@ export class JobQueue {
       };
       const task: Task = {
         id,
+        isDetached,
+        isHeld: isDetached,
         start: () => {
           signal?.removeEventListener('abort', leave);
           this.#run(id, work).then(resolve, reject);
@@ -85,6 +105,50 @@ export class JobQueue {
       this.#waiting.push(task);
       this.#next();
     });
+  }
+
+  /** Why a task would not be taken now; null when it would. */
+  refusal(isDetached: boolean): HttpError | null {
+    if (this.#closed !== null) return this.#closed;
+    const isFree = this.#running === null && !(isDetached && this.#isPaused);
+    const waiting = this.#waiting.filter((task) => task.isDetached === isDetached).length;
+    return !isFree && waiting >= this.limit ? this.#full() : null;
+  }
+
+  /** Keeps detached tasks waiting; the running one goes on. */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** Lets detached tasks run again. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#next();
+  }
+
+  /**
+   * Puts a waiting task to the front, to the back, or before another one.
+   *
+   * @returns false when either does not wait
+   */
+  move(id: string, to: 'front' | 'back' | { before: string }): boolean {
+    const task = this.#waiting.find((other) => other.id === id);
+    if (task === undefined) return false;
+    const rest = this.#waiting.filter((other) => other !== task);
+    const ends = { front: 0, back: rest.length };
+    const at =
+      typeof to === 'string' ? ends[to] : rest.findIndex((other) => other.id === to.before);
+    if (at < 0) return false;
+    this.#waiting = [...rest.slice(0, at), task, ...rest.slice(at)];
+    return true;
+  }
+
+  /** Makes a waiting task the next one, also while the queue is paused; false when it does not wait. */
+  runNext(id: string): boolean {
+    if (!this.move(id, 'front')) return false;
+    for (const task of this.#waiting) if (task.id === id) task.isHeld = false;
+    this.#next();
+    return true;
   }
 
   /** Refuses new tasks and those that wait; the running one goes on. */
@@ -113,11 +177,12 @@ export class JobQueue {
 
   #next(): void {
     if (this.#running !== null) return;
-    const task = this.#waiting.shift();
+    const task = this.#waiting.find(({ isHeld }) => !(isHeld && this.#isPaused));
     if (task === undefined) {
       for (const resolve of this.#onIdle.splice(0)) resolve();
       return;
     }
+    this.#waiting = this.#waiting.filter((other) => other !== task);
     this.#running = task.id;
     task.start();
   }

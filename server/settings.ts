@@ -39,6 +39,9 @@ const RawSettings = z.object({
   'queue-size': z.coerce.number().int().min(1).max(MAX_QUEUE_SIZE).default(DEFAULT_QUEUE_SIZE),
   'skip-load-model-at-start': z.boolean().default(false),
   'api-enable-requests': z.boolean().default(false),
+  'queue-file': z.string().min(1).optional(),
+  'allow-local-callbacks': z.boolean().default(false),
+  'finish-abandoned-jobs': z.boolean().default(false),
   'api-log': z.boolean().default(false),
   'api-server-stop': z.boolean().default(false),
   'log-level': z
@@ -79,6 +82,10 @@ export interface Settings {
   readonly threads: number;
   readonly memoryMode: 'normal' | 'medvram' | 'lowvram';
   readonly queueSize: number;
+  /** Where waiting jobs are kept; null for nowhere. */
+  readonly queueFile: string | null;
+  readonly allowLocalCallbacks: boolean;
+  readonly finishAbandonedJobs: boolean;
   readonly apiLog: boolean;
   /** Whether pictures may be fetched from the addresses that requests name. */
   readonly apiEnableRequests: boolean;
@@ -152,6 +159,9 @@ export function readSettings(
     threads: raw.threads ?? countThreads(),
     memoryMode: raw.lowvram ? 'lowvram' : raw.medvram ? 'medvram' : 'normal',
     queueSize: raw['queue-size'],
+    queueFile: raw['queue-file'] === undefined ? null : resolve(raw['queue-file']),
+    allowLocalCallbacks: raw['allow-local-callbacks'],
+    finishAbandonedJobs: raw['finish-abandoned-jobs'],
     apiLog: raw['api-log'],
     apiEnableRequests: raw['api-enable-requests'],
     apiServerStop: raw['api-server-stop'],

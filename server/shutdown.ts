@@ -9,6 +9,7 @@ const FLUSH_MS = 1_000;
 export interface Stoppable {
   server: Pick<Server, 'close' | 'closeIdleConnections' | 'closeAllConnections'>;
   queue: JobQueue;
+  jobs: { close(): void; flush(): Promise<void> };
   engine: { stop(): Promise<void> };
   models: { close(): void };
   loras: { close(): void };
@@ -45,17 +46,21 @@ export function createStop(parts: Stoppable): (reason: string, isHurried: boolea
 async function stopInOrder({
   server,
   queue,
+  jobs,
   engine,
   models,
   loras,
   graceMs,
 }: Stoppable): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  // First, so that jobs that the end cuts off are kept as they are.
+  jobs.close();
   queue.close();
   models.close();
   loras.close();
   await atMost(queue.idle(), graceMs);
   await engine.stop();
+  await jobs.flush();
   server.closeIdleConnections();
   await atMost(closed, FLUSH_MS);
   server.closeAllConnections();

@@ -2,10 +2,12 @@
 import { createServer, type Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { loadModel } from '../routes/sd-models.ts';
+import { restoreJobs } from '../routes/submit-job.ts';
 import { createApp } from './app.ts';
 import type { Context } from './context.ts';
 import { Embeddings } from './embeddings.ts';
 import { Supervisor, type SupervisorOptions } from './engine/supervisor.ts';
+import { openJobs } from './jobs/open.ts';
 import {
   HEADERS_TIMEOUT_MS,
   KEEP_ALIVE_TIMEOUT_MS,
@@ -54,6 +56,7 @@ export async function startServer(
     log.info({ flags: settings.ignoredFlags }, 'flags of A1111 that do nothing here');
   }
   const queue = new JobQueue(settings.queueSize);
+  const jobs = await openJobs(settings, log);
   const engine = createEngine(engineStart, settings, log, metrics);
   let stop: Context['stop'] = () => process.exit(1);
   const context: Context = {
@@ -65,6 +68,7 @@ export async function startServer(
     embeddings,
     styles: new StyleFile(settings.stylesFile),
     queue,
+    jobs,
     engine,
     output: new Output(settings.outputDir),
     metrics,
@@ -83,6 +87,7 @@ export async function startServer(
   stop = createStop({
     server,
     queue,
+    jobs,
     engine,
     models,
     loras,
@@ -105,6 +110,7 @@ export async function startServer(
   embeddings.watch();
   engine.start();
   void preload(context);
+  void restoreJobs(context);
   log.info({ url: `http://${settings.host}:${settings.port}` }, 'sdserve is listening');
 }
 

@@ -9,6 +9,7 @@ import { createApp } from '../../server/app.ts';
 import type { Context, Engine } from '../../server/context.ts';
 import { Embeddings } from '../../server/embeddings.ts';
 import type { ProgressSnapshot, RunPart } from '../../server/engine/supervisor.ts';
+import { openJobs } from '../../server/jobs/open.ts';
 import { createLogger } from '../../server/logging.ts';
 import { Loras } from '../../server/loras.ts';
 import { createMetrics } from '../../server/metrics.ts';
@@ -162,6 +163,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     embeddings,
     styles: new StyleFile(settings.stylesFile),
     queue: new JobQueue(settings.queueSize),
+    jobs: await openJobs(settings, log),
     engine,
     output: new Output(settings.outputDir),
     metrics: createMetrics(false),
@@ -194,6 +196,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     close: async () => {
       models.close();
       loras.close();
+      context.jobs.close();
       embeddings.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

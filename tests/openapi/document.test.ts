@@ -100,12 +100,18 @@ describe('the document', () => {
 describe('the routes', () => {
   it('are all there: none of the document is answered 404 or 405', async () => {
     for (const { method, path, upload } of listOperations(true)) {
-      // Files and their names have tests of their own.
-      if (path.endsWith('server-kill') || upload || path.includes('{')) continue;
-      const response = await (method === 'get'
-        ? server.get(path)
-        : server.post(path, BODIES[path] ?? {}));
-      expect([path, [404, 405].includes(response.status)]).toEqual([path, false]);
+      // Files have tests of their own.
+      if (path.endsWith('server-kill') || upload) continue;
+      const init = method === 'get' ? {} : { body: JSON.stringify(BODIES[path] ?? {}) };
+      const response = await fetch(server.url + path.replace(/\{\w+\}/g, 'nobody'), {
+        method: method.toUpperCase(),
+        headers: { 'Content-Type': 'application/json' },
+        ...init,
+      });
+      const text = await response.text();
+      // A thing that is not there has a sentence of its own.
+      expect([path, method, response.status === 405]).toEqual([path, method, false]);
+      expect([path, method, text]).not.toEqual([path, method, '{"detail":"Not Found"}']);
     }
   });
 
@@ -113,7 +119,7 @@ describe('the routes', () => {
     for (const { method, path, answer, upload } of listOperations(false)) {
       if (upload || path.includes('{')) continue;
       // There is no captioning model: the answer of success is what clients are told to expect.
-      if ('media' in answer || path.endsWith('/interrogate')) continue;
+      if ('media' in answer || path.endsWith('/interrogate') || path.endsWith('/jobs')) continue;
       const schema = 'listOf' in answer ? z.array(answer.listOf) : answer;
       const response = await (method === 'get'
         ? server.get(path + (QUERIES[path] ?? ''))

@@ -71,7 +71,7 @@ describe('JobQueue', () => {
       async () => {
         ran = true;
       },
-      controller.signal,
+      { signal: controller.signal },
     );
     controller.abort(new Error('left'));
     await expect(second).rejects.toThrow('left');
@@ -85,7 +85,9 @@ describe('JobQueue', () => {
   it('refuses a task whose client has already left', async () => {
     const queue = new JobQueue(5);
     await expect(
-      queue.add('1', async () => {}, AbortSignal.abort(new Error('left'))),
+      queue.add('1', async () => {}, {
+        signal: AbortSignal.abort(new Error('left')),
+      }),
     ).rejects.toThrow('left');
     expect(queue.finished).toEqual([]);
   });
@@ -107,7 +109,7 @@ describe('JobQueue', () => {
       remove(...args);
     };
     await Promise.all(
-      Array.from({ length: 1_000 }, (_, i) => queue.add(`${i}`, async () => {}, signal)),
+      Array.from({ length: 1_000 }, (_, i) => queue.add(`${i}`, async () => {}, { signal })),
     );
     expect(listeners).toBe(0);
   });
@@ -138,5 +140,57 @@ describe('JobQueue', () => {
     expect(queue.finished).toHaveLength(16);
     expect(queue.finished.at(-1)).toBe('19');
     expect(queue.averageSeconds).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe('detached tasks', () => {
+  const detached = { isDetached: true };
+
+  it('have places of their own', async () => {
+    const queue = new JobQueue(1);
+    const first = manual();
+    const work = [
+      queue.add('1', first.work),
+      queue.add('2', async () => {}),
+      queue.add('3', async () => {}, detached),
+    ];
+    expect(queue.refusal(false)).toMatchObject({ code: 'QUEUE_FULL' });
+    expect(queue.refusal(true)).toMatchObject({ code: 'QUEUE_FULL' });
+    first.finish();
+    await Promise.all(work);
+    expect([queue.refusal(false), queue.refusal(true)]).toEqual([null, null]);
+  });
+
+  it('wait while the queue is paused; others do not', async () => {
+    const queue = new JobQueue(2);
+    queue.pause();
+    const order: string[] = [];
+    const note = (id: string) => async () => void order.push(id);
+    const work = [queue.add('a', note('a'), detached), queue.add('b', note('b'), detached)];
+    expect(queue.refusal(true)).toMatchObject({ code: 'QUEUE_FULL' });
+    await queue.add('c', note('c'));
+    expect([order, queue.waiting, queue.running]).toEqual([['c'], ['a', 'b'], null]);
+    await queue.idle();
+    expect(queue.runNext('b')).toBe(true);
+    await work[1];
+    expect(order).toEqual(['c', 'b']);
+    queue.resume();
+    await work[0];
+    expect(order).toEqual(['c', 'b', 'a']);
+    expect(queue.runNext('a')).toBe(false);
+  });
+
+  it('move to the front, to the back and before another', async () => {
+    const queue = new JobQueue(9);
+    queue.pause();
+    for (const id of ['a', 'b', 'c', 'd']) void queue.add(id, async () => {}, detached);
+    expect(queue.move('c', 'front')).toBe(true);
+    expect(queue.waiting).toEqual(['c', 'a', 'b', 'd']);
+    expect(queue.move('a', 'back')).toBe(true);
+    expect(queue.move('d', { before: 'b' })).toBe(true);
+    expect(queue.waiting).toEqual(['c', 'd', 'b', 'a']);
+    expect(queue.move('d', { before: 'd' })).toBe(false);
+    expect(queue.move('x', 'front')).toBe(false);
+    expect(queue.waiting).toEqual(['c', 'd', 'b', 'a']);
   });
 });
