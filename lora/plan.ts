@@ -55,6 +55,11 @@ export interface LoraPlan {
    * all that is applied is low-rank. Only plans made with `canMerge` have any.
    */
   merges(prefix: string, weights?: LoraWeights): Merge[];
+  /**
+   * Returns a text that is the same whenever the tags' LoRAs change one network in the same way: the
+   * files as they were read, weights and ranks. Empty when none changes it.
+   */
+  fingerprint(prefix: string): string;
 }
 
 /** What the caller of `planLoras` can do. */
@@ -134,7 +139,22 @@ export async function planLoras(
       return shares.size > 0 ? store.composer(prefix).compose(shares) : undefined;
     },
     merges: (prefix, weights) => collectMerges(prepared, prefix, weightsOf(prefix, weights)),
+    fingerprint: (prefix) => fingerprint(prepared, prefix, weightsOf(prefix, undefined)),
   };
+}
+
+function fingerprint(
+  prepared: readonly Prepared[],
+  prefix: string,
+  weights: readonly number[],
+): string {
+  const parts = prepared.flatMap(({ request, loaded, matches }, i) => {
+    const reaches = matches.matched.some(({ network }) => network.prefix === prefix);
+    if (!reaches || weights[i] === 0) return [];
+    const { path, bytes, mtimeMs, inode } = loaded.lora.file;
+    return [[path, bytes, mtimeMs, inode, weights[i], request.dyn]];
+  });
+  return parts.length === 0 ? '' : JSON.stringify(parts);
 }
 
 async function prepare(

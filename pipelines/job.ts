@@ -100,6 +100,8 @@ export interface JobOptions {
   useOldScheduling: boolean;
   alwaysDiscardNextToLastSigma: boolean;
   sgmNoiseMultiplier: boolean;
+  /** Whether encoded prompts are kept for later jobs; pictures do not depend on it. */
+  keepsConditioning: boolean;
   padCondUncond: boolean;
   /** Bring uncond to the length of cond by its last vector, or cut it. */
   padCondUncondV0: boolean;

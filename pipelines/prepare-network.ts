@@ -80,10 +80,9 @@ export async function prepareNetwork(
   const candidates = await listEmbeddings(job, model, loras);
   const { textEncoders } = model.config;
   const embeddings = await preparePromptEmbeddings(candidates, plan.texts, textEncoders, options);
-  const feeds = (prefix: string) => loras?.feeds(prefix);
   return createNetworkCalls(model, {
     plan,
-    encoded: await encodePlan(model, plan, options, feeds, embeddings),
+    encoded: await encodePlan(model, plan, options, loras, embeddings),
     embeddings,
     sizes: describeSizes(job, model),
     extraChannels:

@@ -58,6 +58,7 @@ export function toJobOptions(options: Options, request: RequestNumbers): JobOpti
     useOldScheduling: options.use_old_scheduling,
     alwaysDiscardNextToLastSigma: options.always_discard_next_to_last_sigma,
     sgmNoiseMultiplier: options.sgm_noise_multiplier,
+    keepsConditioning: options.persistent_cond_cache,
     padCondUncond: options.pad_cond_uncond,
     padCondUncondV0: options.pad_cond_uncond_v0,
     batchCondUncond: options.batch_cond_uncond,

@@ -55,7 +55,9 @@ export const Options = z
     batch_cond_uncond: bool()
       .default(true)
       .describe('Run prompt and negative prompt in one batch.'),
-    persistent_cond_cache: bool().default(true).describe(UNUSED),
+    persistent_cond_cache: bool()
+      .default(true)
+      .describe('Keep encoded prompts for later requests; the pictures are the same.'),
     enable_prompt_comments: bool()
       .default(true)
       .describe('Leave out what follows a # in prompts, to the end of its line.'),

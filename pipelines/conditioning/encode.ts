@@ -1,26 +1,12 @@
 /** Text to conditioning: every text of a plan through the checkpoint's text encoders, once. */
-import { setImmediate } from 'node:timers/promises';
 import type { TextEncoderConfig } from '../../networks/checkpoint/config.ts';
-import type { LoraFeeds, Network, TensorData } from '../../networks/session.ts';
-import { assertFinite } from '../errors.ts';
 import type { JobOptions } from '../job.ts';
 import type { Model } from '../model/model.ts';
-import {
-  type ChunkOptions,
-  chunkPrompt,
-  emptyChunk,
-  type PromptChunk,
-  padForOpenClip,
-} from '../prompt/chunks.ts';
+import { type ChunkOptions, chunkPrompt, emptyChunk, type PromptChunk } from '../prompt/chunks.ts';
 import type { ConditioningPlan, CondRef } from '../prompt/conditioning-plan.ts';
 import { applyEmphasis } from '../prompt/emphasis.ts';
 import { noPromptEmbeddings, type PromptEmbeddings } from './prompt-embeddings.ts';
-
-/**
- * Chunks of one run of a text encoder: about 10 MB of activations each in the widest one, and an
- * honest request has 3 to 10. Prompt editing can ask for thousands.
- */
-const MAX_CHUNKS_PER_RUN = 16;
+import { type EncoderLoras, type EncoderOutputs, runEncoder } from './run-text-encoder.ts';
 
 /** One encoded text. */
 export interface EncodedText {
@@ -35,7 +21,7 @@ export interface EncodedText {
 /** Which options reach the text encoders. */
 export type EncodeOptions = Pick<
   JobOptions,
-  'clipSkip' | 'sdxlClipLSkip' | 'emphasis' | 'commaPaddingBacktrack'
+  'clipSkip' | 'sdxlClipLSkip' | 'emphasis' | 'commaPaddingBacktrack' | 'keepsConditioning'
 >;
 
 /** A text of one group, cut and padded with empty chunks to the longest of its group. */
@@ -57,9 +43,10 @@ export interface EncodedPlan {
 }
 
 /**
- * Encodes a plan's texts; equal chunks of tokens are encoded once.
+ * Encodes a plan's texts; equal chunks of tokens are encoded once, and not at all where the model
+ * still has the same run from an earlier job.
  *
- * @param lora        factors for the encoder with a prefix
+ * @param loras       of the job; undefined for none
  * @param embeddings  of all texts of the plan
  * @returns encodings of every (group, text) pair; an uncond whose texts are all empty is zeros on
  *   SDXL, as the web UI does
@@ -69,7 +56,7 @@ export async function encodePlan(
   model: Model,
   plan: ConditioningPlan,
   options: EncodeOptions,
-  lora: (prefix: string) => LoraFeeds | undefined = () => undefined,
+  loras?: EncoderLoras,
   embeddings: PromptEmbeddings = noPromptEmbeddings,
 ): Promise<EncodedPlan> {
   const cutting = { ...options, embeddings: embeddings.lookup };
@@ -82,10 +69,8 @@ export async function encodePlan(
   const width = model.config.unet.contextDim;
   let column = 0;
   for (const config of model.config.textEncoders) {
-    const network = await model.textEncoder(config);
-    const feeds = lora(config.prefix);
-    const feed = (chunks: readonly PromptChunk[]) => feedTokens(chunks, config, embeddings);
-    const outputs = await runEncoder(network, config, model, groups.flat(), options, feed, feeds);
+    const chunks = groups.flat().flatMap((member) => member.chunks);
+    const outputs = await runEncoder(model, config, chunks, { options, loras, embeddings });
     for (const group of groups)
       collectGroup(texts, group, outputs, config, options, { column, width });
     column += config.width;
@@ -112,111 +97,6 @@ function cutGroup(
   const longest = Math.max(...members.map(({ chunks }) => chunks.length));
   for (const { chunks } of members) while (chunks.length < longest) chunks.push(emptyChunk());
   return members;
-}
-
-/** What one encoder made of all chunks of all members, in their order. */
-interface EncoderOutputs {
-  /** f32 [distinct chunks * 77, width]. */
-  hidden: Float32Array;
-  /** f32 [distinct chunks, projectionDim]; null where the model has no use for it. */
-  pooled: Float32Array | null;
-  /** Position of each chunk in `hidden`. */
-  row: Map<PromptChunk, number>;
-}
-
-async function runEncoder(
-  network: Network,
-  config: TextEncoderConfig,
-  model: Model,
-  members: readonly Member[],
-  options: EncodeOptions,
-  feed: (chunks: readonly PromptChunk[]) => Record<string, TensorData>,
-  lora: LoraFeeds | undefined,
-): Promise<EncoderOutputs> {
-  const { distinct, row } = findDistinct(members.flatMap((member) => member.chunks));
-  const hiddenName = hiddenOutput(config, model, options);
-  const isPooled = config.role === 'G';
-  const hidden = new Float32Array(distinct.length * config.tokens * config.width);
-  const pooled = isPooled ? new Float32Array(distinct.length * config.projectionDim) : null;
-  for (let from = 0; from < distinct.length; from += MAX_CHUNKS_PER_RUN) {
-    const outputs = await network.run(
-      feed(distinct.slice(from, from + MAX_CHUNKS_PER_RUN)),
-      isPooled ? [hiddenName, 'pooled'] : [hiddenName],
-      lora,
-    );
-    hidden.set(outputs[hiddenName]?.data as Float32Array, from * config.tokens * config.width);
-    pooled?.set(outputs.pooled?.data as Float32Array, from * config.projectionDim);
-    // A run blocks everything else; interrupt and questions about memory wait for this.
-    await setImmediate();
-  }
-  const stage = `text encoder CLIP-${config.role}`;
-  assertFinite(stage, model.checkpoint.name, hidden);
-  if (pooled) assertFinite(stage, model.checkpoint.name, pooled);
-  return { hidden, pooled, row };
-}
-
-/** Chunks of the same tokens, whatever their weights, in the order of first use. */
-function findDistinct(chunks: readonly PromptChunk[]) {
-  const row = new Map<PromptChunk, number>();
-  const known = new Map<string, number>();
-  const distinct: PromptChunk[] = [];
-  for (const chunk of chunks) {
-    const key = `${chunk.tokens.join()} ${JSON.stringify(chunk.fixes)}`;
-    const at = known.get(key) ?? distinct.push(chunk) - 1;
-    known.set(key, at);
-    row.set(chunk, at);
-  }
-  return { distinct, row };
-}
-
-function feedTokens(
-  chunks: readonly PromptChunk[],
-  { kind, tokens, width, role }: TextEncoderConfig,
-  embeddings: PromptEmbeddings,
-): Record<string, TensorData> {
-  const ids = chunks.flatMap((chunk) =>
-    Array.from(kind === 'open-clip' ? padForOpenClip(chunk.tokens) : chunk.tokens),
-  );
-  return {
-    tokens: {
-      type: 'int64',
-      data: BigInt64Array.from(ids, BigInt),
-      shape: [chunks.length, tokens],
-    },
-    ...overrideTokens(chunks, tokens, width, (name) => embeddings.vectors(name, role)),
-  };
-}
-
-/** Puts embeddings' vectors in the place of tokens; one number for all chunks where there are none. */
-function overrideTokens(
-  chunks: readonly PromptChunk[],
-  tokens: number,
-  width: number,
-  vectorsOf: (name: string) => Float32Array,
-): Record<'override' | 'is_overridden', TensorData> {
-  const hasAny = chunks.some(({ fixes }) => fixes.length > 0);
-  const [rows, columns] = hasAny ? [chunks.length, tokens] : [1, 1];
-  const override = new Float32Array(rows * columns * width);
-  const isOverridden = new Uint8Array(rows * columns);
-  chunks.forEach(({ fixes }, row) => {
-    for (const { name, position, vectors } of fixes) {
-      const at = row * tokens + position;
-      override.set(vectorsOf(name).subarray(0, vectors * width), at * width);
-      isOverridden.fill(1, at, at + vectors);
-    }
-  });
-  return {
-    override: { type: 'float32', data: override, shape: [rows, columns, width] },
-    is_overridden: { type: 'bool', data: isOverridden, shape: [rows, columns, 1] },
-  };
-}
-
-/** Which layer's output is the conditioning, clip skip applied. */
-function hiddenOutput(config: TextEncoderConfig, model: Model, options: EncodeOptions): string {
-  const skipped = Math.min(Math.max(options.clipSkip, 1), config.layers) - 1;
-  const canSkip = config.role === 'L' && (model.config.family === 'sd1' || options.sdxlClipLSkip);
-  const layer = canSkip ? config.layers - skipped : config.conditioningLayer;
-  return `${config.normalizesConditioning ? 'normed' : 'hidden'}.${layer}`;
 }
 
 /** Applies emphasis chunk by chunk over the group and writes this encoder's columns. */

@@ -19,6 +19,7 @@ import { createNetwork, type Network } from '../../networks/session.ts';
 import { writeTextEncoder } from '../../networks/text-encoder.ts';
 import { writeUnet } from '../../networks/unet.ts';
 import { writeVaeDecoder, writeVaeEncoder } from '../../networks/vae.ts';
+import { RunCache } from '../conditioning/run-cache.ts';
 import type { EngineSettings, JobOptions, ModelFile } from '../job.ts';
 import { createModelSigmas, type ModelSigmas } from '../sampling/model-sigmas.ts';
 import { refuseChanged, refuseOverwritten } from './file-guard.ts';
@@ -39,6 +40,8 @@ export class Model {
   readonly config: ModelConfig;
   /** LoRA files read for this model. */
   readonly loras = new LoraStore();
+  /** Prompts that were encoded with this model. */
+  readonly encoded = new RunCache();
   readonly #parts: Parts;
   readonly #settings: EngineSettings;
   readonly #networks = new Map<string, { kind: Kind; network: Network }>();

@@ -62,6 +62,7 @@ export function makeJob(checkpoint: string, changes: Partial<Txt2ImgJob> = {}): 
       useOldScheduling: false,
       alwaysDiscardNextToLastSigma: false,
       sgmNoiseMultiplier: false,
+      keepsConditioning: true,
       padCondUncond: false,
       padCondUncondV0: false,
       batchCondUncond: true,

@@ -41,6 +41,7 @@ describe('override_settings reach the job', () => {
     ['s_noise', 1.01, { sNoise: 1.01 }],
     ['pad_cond_uncond', true, { padCondUncond: true }],
     ['pad_cond_uncond_v0', true, { padCondUncondV0: true }],
+    ['persistent_cond_cache', false, { keepsConditioning: false }],
     ['batch_cond_uncond', false, { batchCondUncond: false }],
   ])('%s', async (key, value, expected) => {
     const usual = await optionsWith({});

@@ -20,6 +20,7 @@ const OPTIONS: EncodeOptions = {
   sdxlClipLSkip: false,
   emphasis: 'Original',
   commaPaddingBacktrack: 20,
+  keepsConditioning: false,
 };
 
 let sd15: Model;

@@ -35,6 +35,7 @@ const OPTIONS: EncodeOptions = {
   sdxlClipLSkip: false,
   emphasis: 'Original',
   commaPaddingBacktrack: 20,
+  keepsConditioning: true,
 };
 const CHECKPOINTS: EmbeddedCheckpoint[] = ['sd15', 'sd2', 'sdxl'];
 
@@ -58,7 +59,7 @@ async function encode(
   const plan = planConditioning({ prompt, negativePrompt: '', steps: 20 });
   const { textEncoders } = model.config;
   const embeddings = await preparePromptEmbeddings(candidates, plan.texts, textEncoders, OPTIONS);
-  const { texts } = await encodePlan(model, plan, OPTIONS, () => undefined, embeddings);
+  const { texts } = await encodePlan(model, plan, OPTIONS, undefined, embeddings);
   const [{ group, schedule } = plan.negative] = plan.positive;
   const text = texts.get(refKey({ group, text: schedule[0]?.text ?? 0 })) as EncodedText;
   return { ...text, embeddings };
