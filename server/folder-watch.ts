@@ -8,6 +8,8 @@ const QUIET_MS = 500;
  * and a folder may be made after the start. A look costs one `stat` per file.
  */
 const POLL_MS = 20_000;
+/** Milliseconds between two attempts to watch a folder that is not there yet. */
+const ATTACH_MS = 1_000;
 
 /** Ends the watching. */
 export type StopWatching = () => void;
@@ -35,8 +37,10 @@ export function watchFolders(
       try {
         const watcher = watch(folder, { recursive: true, persistent: false }, notice);
         watchers.set(folder, watcher);
+        // What was put there before it was watched.
+        notice();
         watcher.on('error', () => {
-          // Removed, or the system is out of watches: the next poll tries again.
+          // Removed, or the system is out of watches: the next attempt may do better.
           watchers.delete(folder);
           watcher.close();
         });
@@ -46,11 +50,10 @@ export function watchFolders(
     }
   };
   attach();
-  const poll = setInterval(() => {
-    attach();
-    onChange();
-  }, pollMs).unref();
+  const attempts = setInterval(attach, ATTACH_MS).unref();
+  const poll = setInterval(onChange, pollMs).unref();
   return () => {
+    clearInterval(attempts);
     clearInterval(poll);
     clearTimeout(quiet);
     for (const watcher of watchers.values()) watcher.close();

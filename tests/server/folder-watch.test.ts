@@ -18,8 +18,9 @@ it('tells of a new file in a subfolder once, when all of it is there', async () 
   fs.mkdirSync(path.join(dir, 'sub'));
   const onChange = vi.fn();
   stop = watchFolders([dir], onChange);
-  // The system needs a moment before it tells of changes.
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  // The first look, and the system needs a moment before it tells of changes.
+  await vi.waitFor(() => expect(onChange).toHaveBeenCalledTimes(1), 5_000);
+  onChange.mockClear();
   for (const text of ['a', 'ab', 'abc']) fs.writeFileSync(path.join(dir, 'sub', 'x'), text);
   await vi.waitFor(() => expect(onChange).toHaveBeenCalledTimes(1), 5_000);
 });
@@ -29,6 +30,15 @@ it('looks again and again where nothing can be watched yet', async () => {
   const folder = path.join(dir, 'later');
   stop = watchFolders([folder], onChange, 50);
   await vi.waitFor(() => expect(onChange.mock.calls.length).toBeGreaterThan(1), 5_000);
+});
+
+it('notices a folder that is made later, and what is in it', async () => {
+  const onChange = vi.fn();
+  const folder = path.join(dir, 'later');
+  stop = watchFolders([folder], onChange);
+  fs.mkdirSync(folder);
+  fs.writeFileSync(path.join(folder, 'x'), 'x');
+  await vi.waitFor(() => expect(onChange).toHaveBeenCalledTimes(1), 5_000);
 });
 
 it('says nothing after its end', async () => {
