@@ -31,7 +31,7 @@ export function loraRoutes(context: Context): Router {
 }
 
 async function inspect(context: Context, name: string, measures: boolean) {
-  const { loras, options } = context;
+  const { loras, models, options } = context;
   const entry = loras.find(name);
   const file = entry ? { ...entry, name: entry.loraName, folder: 'Lora' as const } : null;
   const found = file ?? findElsewhere(context, name);
@@ -44,6 +44,9 @@ async function inspect(context: Context, name: string, measures: boolean) {
     { path, bytes, mtimeMs, folder, name: found.name },
     measures,
   );
+  const checkpoint = models.current(options.all().sd_model_checkpoint);
+  const fit =
+    told.kind === 'lora' && checkpoint ? await loras.inspections.compare(found, checkpoint) : null;
   const isAlias = options.all().lora_preferred_name !== 'Filename';
   const called = isAlias ? loras.callName(entry) : entry?.loraName;
   return {
@@ -58,6 +61,7 @@ async function inspect(context: Context, name: string, measures: boolean) {
       addnet: entry?.infotextHash ?? null,
     },
     ...told,
+    checkpoint: fit && checkpoint && { title: checkpoint.title, ...fit },
   };
 }
 

@@ -5,6 +5,7 @@ import { listParts, measureStrength, type PartRow, rankOf } from './strength.ts'
 import { type SuggestedWeights, suggestWeights } from './suggest.ts';
 import { readTraining, type TrainingFacts } from './training.ts';
 
+export { compareWithCheckpoint, type Fit } from './fit.ts';
 export { identifyFile, type ModelFolder } from './identify.ts';
 
 /** What is told. In LoRA files null means: the file does not say. */

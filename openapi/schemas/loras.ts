@@ -57,6 +57,14 @@ export const LoraInspection = z
     advice: z.string().nullable().describe('What to do when it lies in the wrong folder.'),
     base_model: z.string().nullable().describe('Base model, from names and sizes of tensors.'),
     stated_base: z.string().nullable().describe('Base model as its trainer wrote it.'),
+    checkpoint: z
+      .object({
+        title: z.string().describe('The checkpoint in use.'),
+        fits: z.boolean().describe('Whether the LoRA can be applied to it.'),
+        says: z.string().describe('Why, in a sentence.'),
+      })
+      .nullable()
+      .describe('Whether a LoRA is made for the checkpoint in use; null for other files.'),
     bytes: z.number().int().nullable().describe('Size of the file.'),
     hashes: z
       .object({

@@ -1,8 +1,10 @@
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { LoraInspection } from '../../openapi/schemas/loras.ts';
 import { startTestServer, type TestServer } from '../http/test-server.ts';
 import { writeTensorFile } from '../lora/write-tensors.ts';
+import { fixtureCheckpoint, makeCached } from '../networks/fixture.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -90,3 +92,31 @@ it.each(['nowhere', '..%2F..%2Foutside', '%00', 'x'.repeat(5_000), '__proto__'])
     expect(JSON.stringify(body).length).toBeLessThan(1_000);
   },
 );
+
+it('tells whether a LoRA fits the checkpoint in use', async () => {
+  // The checkpoint of this server is no file that can be used.
+  expect((await ask('ink')).body.checkpoint).toBeNull();
+  const folder = join(server.folder, 'models', 'Stable-diffusion');
+  copyFileSync(fixtureCheckpoint('sd15'), join(folder, 'real.safetensors'));
+  const lora = { rank: 4, alpha: 4, strength: 0.5, textEncoder: true };
+  copyFileSync(
+    makeCached({ arch: 'tiny-sd15', seed: 5, lora }),
+    join(server.folder, 'models', 'Lora', 'good.safetensors'),
+  );
+  await server.context.models.refresh();
+  await server.context.loras.refresh();
+  await server.post('/sdapi/v1/options', { sd_model_checkpoint: 'real' });
+  const title = expect.stringContaining('real.safetensors');
+  const good = (await ask('good')).body;
+  expect(good.checkpoint).toEqual({
+    title,
+    fits: true,
+    says: expect.stringMatching(/^All of its/),
+  });
+  expect(LoraInspection.parse(good)).toEqual(good);
+  expect((await ask('ink')).body.checkpoint).toEqual({
+    title,
+    fits: false,
+    says: expect.stringMatching(/^It is made for .*\.$/),
+  });
+});
