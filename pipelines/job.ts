@@ -184,6 +184,8 @@ export interface Txt2ImgJob extends DrawJob {
 export interface MaskUse {
   /** A picture file; see `Img2ImgJob.initImages`. */
   image: Uint8Array;
+  /** Another mask for the latent alone, neither inverted nor blurred; null = the same. */
+  latentImage: Uint8Array | null;
   /** Whether black is repainted instead. */
   inverts: boolean;
   /** Whether transparency and the latent's mask are all or nothing. */

@@ -17,7 +17,7 @@ const DEFAULT_MASK_BLUR = 4;
 /**
  * Prepares an img2img job. The pictures are only unwrapped here: the engine decodes them.
  *
- * @throws HttpError IMAGE_NOT_FOUND, LIMIT_EXCEEDED, UNSUPPORTED_FEATURE and those of `prepareDraw`;
+ * @throws HttpError IMAGE_NOT_FOUND, LIMIT_EXCEEDED and those of `prepareDraw`;
  *   ImageError INVALID_BASE64
  */
 export async function createImg2ImgJob(
@@ -75,13 +75,13 @@ async function readPictures(
 async function readMaskUse(request: Img2ImgRequest, options: Options): Promise<MaskUse | null> {
   // Front-ends send an empty text where there is no mask.
   if (request.mask === null || request.mask === '') return null;
-  if (request.latent_mask !== null && request.latent_mask !== '') {
-    throw new HttpError('UNSUPPORTED_FEATURE', 'latent_mask: not available; send null.');
-  }
   const soft = readSoftInpainting(request.alwayson_scripts);
   const [image] = await readPictures([request.mask], 'mask', options);
+  const latent = request.latent_mask ? [request.latent_mask] : [];
+  const [latentImage] = await readPictures(latent, 'latent_mask', options);
   return {
     image: image as Uint8Array,
+    latentImage: latentImage ?? null,
     inverts: (request.inpainting_mask_invert ?? 0) !== 0,
     // Soft inpainting is about what lies between.
     rounds: soft === null && (request.mask_round ?? true),

@@ -75,11 +75,10 @@ export const Img2ImgRequest = z
       .nullable()
       .default(null)
       .describe('Factor on the first noise; null takes the option.'),
-    latent_mask: z
-      .unknown()
+    latent_mask: picture()
       .nullable()
       .default(null)
-      .describe('Not available: A1111 fails with it, too.'),
+      .describe('Another mask for the latent alone, used beside `mask`; A1111 fails with one.'),
     ...beforeInclude,
     sampler_index,
     include_init_images: bool()

@@ -45,7 +45,7 @@ export async function createInit(
     extraNoise: job.extraNoise,
   };
   if (mask === null) return init;
-  const latentMask = toLatentMask(mask.drawn, shape[2], shape[3], mask.use.rounds);
+  const latentMask = toLatentMask(mask.latent, shape[2], shape[3], mask.use.rounds);
   const under =
     mask.use.fill === 'latent noise'
       ? createNoise({ source: job.options.noiseSource, shape, seeds }).next()

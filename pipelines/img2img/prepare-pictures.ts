@@ -8,7 +8,7 @@ import { resizeRaster } from '../../images/resize.ts';
 import { CELL_PIXELS } from '../decode.ts';
 import { PipelineError } from '../errors.ts';
 import type { Img2ImgJob, MaskUse } from '../job.ts';
-import { placeMask, RESIZE_MODES, readMask } from './read-mask.ts';
+import { placeMask, RESIZE_MODES, readLatentMask, readMask } from './read-mask.ts';
 
 /**
  * Pixels of all init images, and of all results where they are as large as those: as many as a
@@ -32,6 +32,8 @@ export interface PreparedMask {
   use: MaskUse;
   /** At the job's size, 255 = repaint. */
   drawn: Raster;
+  /** What the latent is masked with: the same, unless the job has another one. */
+  latent: Raster;
   /** Whole pictures that results are put into, one per init image. */
   originals: readonly Raster[];
   /** What of a result shows in its original; as large as the originals. */
@@ -57,6 +59,7 @@ export async function preparePictures(job: Img2ImgJob): Promise<PreparedPictures
     return { images: files.map((file) => fitToJob(file, job)), mask: null, comments: [comment] };
   }
   const { drawn, overlay, box } = placed;
+  const latent = mask.latentImage ? await readLatentMask(mask.latentImage, job) : drawn;
   if (box && files.some(({ width, height }) => width !== first.width || height !== first.height)) {
     throw new PipelineError(
       'SIZES_DIFFER',
@@ -71,9 +74,9 @@ export async function preparePictures(job: Img2ImgJob): Promise<PreparedPictures
         ? fitToJob(file, job)
         : (originals[i] as Raster);
     if (mask.fill === 'original') return image;
-    return fillMasked(image, resizeRaster(drawn, image.width, image.height, 'stretch'));
+    return fillMasked(image, resizeRaster(latent, image.width, image.height, 'stretch'));
   });
-  return { images, mask: { use: mask, drawn, originals, overlay, box }, comments: [] };
+  return { images, mask: { use: mask, drawn, latent, originals, overlay, box }, comments: [] };
 }
 
 /** Decodes one file after the other, so that their sum is known before the next is in memory. */

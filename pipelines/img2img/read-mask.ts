@@ -60,3 +60,9 @@ export function placeMask(
   const drawn = resizeRaster(cropRaster(mask, box), job.width, job.height, 'fill');
   return { drawn, overlay: mask, box };
 }
+
+/** Returns a mask for the latent alone, at the job's size. @throws ImageError */
+export async function readLatentMask(file: Uint8Array, job: Img2ImgJob): Promise<Raster> {
+  const mask = maskFromImage(await decodeImage(file), true);
+  return resizeRaster(mask, job.width, job.height, 'stretch');
+}

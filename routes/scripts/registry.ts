@@ -1,13 +1,14 @@
 /** Every selectable script. */
 import { HttpError } from '../../server/errors.ts';
 import { loopback } from './loopback.ts';
+import { outpainting } from './outpainting.ts';
 import { promptMatrix } from './prompt-matrix.ts';
 import { promptsFromFile } from './prompts-from-file.ts';
 import type { Script, ScriptTab } from './script.ts';
 import { xyzPlot } from './xyz-plot.ts';
 
 /** In the order of A1111's list. */
-const SCRIPTS: readonly Script[] = [promptMatrix, promptsFromFile, xyzPlot, loopback];
+const SCRIPTS: readonly Script[] = [promptMatrix, promptsFromFile, xyzPlot, loopback, outpainting];
 
 /** Lists the selectable scripts of a tab. */
 export function listScripts(tab: ScriptTab): readonly Script[] {

@@ -50,6 +50,7 @@ type PictureField =
   | 'mask_blur_x'
   | 'mask_blur_y'
   | 'mask_round'
+  | 'latent_mask'
   | 'inpainting_fill'
   | 'inpaint_full_res'
   | 'inpainting_mask_invert';

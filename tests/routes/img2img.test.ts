@@ -129,6 +129,7 @@ describe('a mask', () => {
     const { job } = await redraw({ init_images: [PNG], mask: PNG });
     expect(job.mask).toEqual({
       image: expect.anything(),
+      latentImage: null,
       inverts: false,
       rounds: true,
       blurX: 4,
@@ -190,7 +191,7 @@ describe('a refusal', () => {
     ['a bad mask', { init_images: [PNG], mask: '%%%' }, /mask/],
     ['a file address', { init_images: ['file:///etc/passwd'] }, /init_images/],
     ['more pictures than a batch', { init_images: [PNG, PNG] }, /bad number of images passed: 2/],
-    ['a latent mask', { init_images: [PNG], mask: PNG, latent_mask: PNG }, /latent_mask/],
+    ['a bad latent mask', { init_images: [PNG], mask: PNG, latent_mask: '%%%' }, /latent_mask/],
     ['too strong', { init_images: [PNG], denoising_strength: 1.5 }, /denoising_strength/],
     ['an unknown resize mode', { init_images: [PNG], resize_mode: 4 }, /resize_mode/],
     [

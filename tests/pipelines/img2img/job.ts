@@ -26,6 +26,7 @@ export async function makeMask(
 export function makeMaskUse(image: Uint8Array, changes: Partial<MaskUse> = {}): MaskUse {
   return {
     image,
+    latentImage: null,
     inverts: false,
     rounds: true,
     blurX: 0,

@@ -13,6 +13,7 @@ import runs from '../../fixtures/img2img/img2img.json' with { type: 'json' };
 import {
   type CheckpointFixture,
   fixtureCheckpoint,
+  makeCached,
   relativeError,
 } from '../../networks/fixture.ts';
 import { recordHooks } from '../job.ts';
@@ -44,7 +45,11 @@ const models = new Map<string, Promise<Model>>();
 function modelOf(checkpoint: string): Promise<Model> {
   const known = models.get(checkpoint);
   if (known) return known;
-  const opened = openModel(fixtureCheckpoint(checkpoint as CheckpointFixture));
+  const path =
+    checkpoint === 'sd15-instruct'
+      ? makeCached({ arch: 'tiny-sd15', norms: 'random', dtype: 'f32', inChannels: 8 })
+      : fixtureCheckpoint(checkpoint as CheckpointFixture);
+  const opened = openModel(path);
   models.set(checkpoint, opened);
   return opened;
 }
@@ -66,6 +71,7 @@ describe('20 steps of img2img give the latents of the reference', () => {
       exactSteps: run.exact,
       noiseMultiplier: run.multiplier,
       extraNoise: run.extra,
+      imageCfgScale: run.imageCfg,
       mask: run.mask ? makeMaskUse(await makeMask(64, 64, BOX)) : null,
     });
     const pictures = await preparePictures(job);
@@ -83,7 +89,12 @@ describe('20 steps of img2img give the latents of the reference', () => {
         return network.call(call);
       },
     };
-    const batch = { seeds: seedsOf(job), position: positionOf(job, 0), init };
+    const batch = {
+      seeds: seedsOf(job),
+      position: positionOf(job, 0),
+      init,
+      imageCfgScale: job.imageCfgScale ?? undefined,
+    };
     const result = await sampleBatch(job, model, watched, batch, recordHooks());
     expect(relativeError(first!, recorded(`${run.name}.first`))).toBeLessThan(TOLERANCE);
     expect(relativeError(result.latent.data, recorded(`${run.name}.latent`))).toBeLessThan(

@@ -26,6 +26,14 @@ describe('guide', () => {
     expect([...guide(rows(2, 6), layout, 1)]).toEqual([2 + 0.5 * 4]);
   });
 
+  test('steers by the picture where there are predictions without one', () => {
+    const layout = { weights: [[1], [1]], hasUncond: true, hasBlank: true, size: 1 };
+    // Conds 9 and 5, unconds 4 and 3, blanks 1 and 2: b + is · (u − b) + cfg · (c − u).
+    const guided = guide(rows(9, 5, 4, 3, 1, 2), layout, 7, 0, 1.5);
+    expect([...guided]).toEqual([1 + 1.5 * 3 + 7 * 5, 2 + 1.5 * 1 + 7 * 2]);
+    expect([...pickUncond(rows(9, 5, 4, 3, 1, 2), layout)]).toEqual([4, 3]);
+  });
+
   test('does not change the network output', () => {
     const output = rows(3, 5, 1, 1);
     guide(output, { weights: [[1]], hasUncond: true, size: 2 }, 7, 0.5);
