@@ -23,6 +23,7 @@ export class Embeddings {
   readonly #closed = new AbortController();
   /** Names of files that the log has told of. */
   readonly #told = new Set<string>();
+  #isWatched = false;
   #catalogue: EmbeddingCatalogue = { entries: [], skipped: [] };
 
   private constructor(folder: string, log: Logger, hashes: HashCache) {
@@ -60,6 +61,7 @@ export class Embeddings {
 
   /** Looks again whenever something changes in the folder, until `close`. */
   watch(): void {
+    this.#isWatched = true;
     const stop = watchFolders([this.#folder], () => {
       this.refresh().catch((error: unknown) =>
         this.#log.warn({ error }, 'the embeddings folder could not be listed'),
@@ -75,11 +77,11 @@ export class Embeddings {
 
   /**
    * Finds the embeddings that prompts may name, those that cannot be used included; the hashes of
-   * the usable ones are computed if they are not known. The folder is looked through first, as the
-   * web UI does before each job.
+   * the usable ones are computed if they are not known. A folder that is not watched is looked
+   * through first, as the web UI does before each job.
    */
   async findForPrompts(prompts: readonly string[]): Promise<EmbeddingRef[]> {
-    await this.refresh();
+    if (!this.#isWatched) await this.refresh();
     const entries = findCandidates(this.#catalogue, prompts);
     return Promise.all(
       entries.map(async (entry): Promise<EmbeddingRef> => {

@@ -1,6 +1,6 @@
 /** LoRA files that clients send in or take away: names that cannot leave the folder, no half files. */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readdir, realpath, rename, rm, statfs, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readdir, realpath, rename, rm, statfs, unlink } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import type { LoraEntry } from '../lora/catalogue.ts';
 import { identifyFile } from '../lora/inspect/inspect.ts';
@@ -98,15 +98,23 @@ export async function publishLora(
 /** A link fails where a name is taken; a rename would replace it. */
 async function moveUnlessThere(part: string, target: string, name: string): Promise<void> {
   try {
-    await link(part, target);
+    await link(part, target).catch(async (error: unknown) => {
+      if (codeOf(error) === 'EEXIST') throw error;
+      // A file system without links: the name is taken first, by an empty file.
+      await (await open(target, 'wx')).close();
+      await rename(part, target);
+    });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : '';
-    if (code !== 'EEXIST') throw error;
+    if (codeOf(error) !== 'EEXIST') throw error;
     throw new HttpError(
       'FILE_EXISTS',
       `There is a LoRA ${JSON.stringify(name)} already; send overwrite=true to replace it.`,
     );
   }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 /** How much a module changes its weight: the Frobenius norm of scale * up · down, without the product. */
+import { setImmediate } from 'node:timers/promises';
 import { LoraError } from '../errors.ts';
 import { type Factors, readFactors } from '../factors.ts';
 import { type LoraFile, type LoraModule, readPart, readScale } from '../file.ts';
@@ -35,7 +36,10 @@ export interface ModuleNorm {
  *   and for changes of biases and norms
  * @throws LoraError, CheckpointError
  */
-export function measureModule(lora: LoraFile, module: LoraModule): ModuleNorm | null {
+export async function measureModule(
+  lora: LoraFile,
+  module: LoraModule,
+): Promise<ModuleNorm | null> {
   if (module.parts.has('dora_scale')) return null;
   refuseHuge(module);
   if (module.kind === 'full') {
@@ -52,7 +56,7 @@ export function measureModule(lora: LoraFile, module: LoraModule): ModuleNorm | 
   if (module.kind !== 'lora') return null;
   const factors = readFactors(lora, module);
   const { up, down, rank, scale } = factors;
-  const squared = rank <= MAX_EXACT_RANK ? exactSquare(factors) : estimateSquare(factors);
+  const squared = rank <= MAX_EXACT_RANK ? await exactSquare(factors) : estimateSquare(factors);
   return {
     norm: Math.abs(scale) * Math.sqrt(Math.max(0, squared)),
     count: (up.length / rank) * (down.length / rank),
@@ -128,8 +132,10 @@ function refuseHuge({ parts }: LoraModule): void {
   }
 }
 
-function exactSquare({ up, down, rank }: Factors): number {
+async function exactSquare({ up, down, rank }: Factors): Promise<number> {
   const a = gram(transpose(up, rank), rank);
+  // Each of the two takes tens of milliseconds for the largest layers.
+  await setImmediate();
   const b = gram(down, rank);
   let sum = 0;
   for (let i = 0; i < rank; i++) {

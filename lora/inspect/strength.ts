@@ -82,7 +82,7 @@ export async function measureStrength(lora: LoraFile): Promise<Strength> {
     try {
       const alpha = readPart(lora, module, 'alpha')?.[0];
       if (alpha !== undefined) alphas.set(alpha, (alphas.get(alpha) ?? 0) + 1);
-      const found = measureModule(lora, module);
+      const found = await measureModule(lora, module);
       if (!found) {
         notes.add('The change of some modules depends on the checkpoint and was not measured.');
         continue;

@@ -153,17 +153,35 @@ describe('an upload', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it('that the client breaks off leaves nothing behind', async () => {
-    const { port } = new URL(server.url);
-    const socket = connect(Number(port), '127.0.0.1');
+  /** Begins an upload and sends half of it. */
+  const begin = () => {
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
     socket.write(
       'POST /sdapi/v1/loras HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n' +
         'Content-Type: multipart/form-data; boundary=x\r\n\r\n' +
         '--x\r\nContent-Disposition: form-data; name="file"; filename="a.safetensors"\r\n\r\nhalf',
     );
+    return socket;
+  };
+
+  it('that the client breaks off leaves nothing behind', async () => {
+    const socket = begin();
     await vi.waitFor(() => expect(readdirSync(folder)).toHaveLength(1));
+    expect(await (await server.get('/sdapi/v1/loras')).json()).toEqual([]);
     socket.destroy();
     await vi.waitFor(() => expect(readdirSync(folder)).toEqual([]));
+  });
+
+  it('beside two others is put off', async () => {
+    const sockets = [begin(), begin()];
+    await vi.waitFor(() => expect(readdirSync(folder)).toHaveLength(2));
+    const third = await send(form(lora, 'x.safetensors'));
+    expect([third.status, third.headers.get('retry-after')]).toEqual([429, '5']);
+    for (const socket of sockets) socket.destroy();
+    await vi.waitFor(() => expect(readdirSync(folder)).toEqual([]));
+    await vi.waitFor(async () => {
+      expect((await send(form(lora, 'x.safetensors', { overwrite: '1' }))).status).toBe(200);
+    });
   });
 });
 

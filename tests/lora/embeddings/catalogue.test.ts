@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   findCandidates,
@@ -8,6 +9,9 @@ import {
   toEmbeddingLists,
 } from '../../../lora/embeddings/catalogue.ts';
 import type { EncoderWidth } from '../../../lora/embeddings/parts.ts';
+import { chunkPrompt } from '../../../pipelines/prompt/chunks.ts';
+import { planConditioning } from '../../../pipelines/prompt/conditioning-plan.ts';
+import { createEmbeddingLookup } from '../../../pipelines/prompt/embeddings.ts';
 import { type SmallTensor, writeTensorFile } from '../write-tensors.ts';
 
 let dir: string;
@@ -128,6 +132,32 @@ describe('toEmbeddingLists', () => {
 });
 
 describe('findCandidates', () => {
+  it('finds every embedding that the prompt’s schedule comes to name', async () => {
+    const names = ['a', 'Ab', 'b a', 'a,b', 'ΑΣ', 'İb', 'é', '(b', 'b_1.5', 'a-b'];
+    for (const name of names) put(name, single(1, 8));
+    const catalogue = await scan();
+    const lookup = createEmbeddingLookup(
+      catalogue.entries.map(({ embeddingName: name }) => ({ name, vectors: 1 })),
+    );
+    const piece = fc.constantFrom(
+      ...['a', 'B', 'b', ' ', ',', '-', '_', '(', ')', '[', ']', ':', '|', '0.5', '1', '.'],
+      ...['σ', 'Σ', 'α', 'İ', 'e\u0301', '\\(', ' AND ', ' BREAK '],
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 24 }), (pieces) => {
+        const prompt = pieces.join('');
+        const { texts } = planConditioning({ prompt, negativePrompt: '', steps: 4 });
+        const found = texts.flatMap((text) =>
+          chunkPrompt(text, { embeddings: lookup }).chunks.flatMap(({ fixes }) => fixes),
+        );
+        const candidates = findCandidates(catalogue, [prompt]);
+        const offered = candidates.map(({ embeddingName }) => embeddingName);
+        expect(offered).toEqual(expect.arrayContaining(found.map(({ name }) => name)));
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
   const find = async (...prompts: string[]) =>
     findCandidates(await scan(), prompts).map(({ embeddingName }) => embeddingName);
 
