@@ -24,6 +24,9 @@ export interface DecodeLimits {
  */
 export const DECODE_LIMITS: DecodeLimits = { maxPixels: 4096 * 4096, timeoutSeconds: 10 };
 
+/** Pixels of a side: eight times the longest that is made. A picture of one row has 16 million columns. */
+export const MAX_DECODED_SIDE = 32_768;
+
 /**
  * Decodes PNG, JPEG, WebP or GIF (first frame) to 8-bit sRGB. EXIF orientation is applied; grey, palette,
  * 16-bit and CMYK pictures and embedded colour profiles are converted.
@@ -52,6 +55,12 @@ export async function decodeImage(
       throw new ImageError('CORRUPT_IMAGE', `The picture has ${info.channels} channels.`);
     }
     const { width, height, channels } = info;
+    if (Math.max(width, height) > MAX_DECODED_SIDE) {
+      throw new ImageError(
+        'IMAGE_TOO_LARGE',
+        `Expected sides of at most ${MAX_DECODED_SIDE} pixels but received ${width} x ${height}.`,
+      );
+    }
     if (channels === 4 && isOpaque(data))
       return { width, height, channels: 3, data: dropAlpha(data) };
     // A Buffer's `slice` shares memory, a Uint8Array's copies: hand out what the type says.

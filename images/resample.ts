@@ -1,3 +1,4 @@
+import { ImageError } from './errors.ts';
 import type { Raster } from './raster.ts';
 
 /** A resampling filter: weight over distance in source pixels, zero beyond `support`. */
@@ -31,6 +32,12 @@ export const BICUBIC: Filter = {
 /** Fractional bits of a weight: 32 minus 8 for the pixel and 2 for overshoot, as in Pillow. */
 const WEIGHT_BITS = 22;
 
+/**
+ * Pixels of the result, and of what lies between the two passes: 4096 columns of the tallest picture that is
+ * decoded. Covering a square with a strip would need a thousand times that.
+ */
+const MAX_PIXELS = 4_096 * 32_768;
+
 /** For each target pixel: the first source pixel, how many count, and their weights. */
 interface Taps {
   first: Int32Array;
@@ -46,10 +53,17 @@ interface Taps {
  *
  * @param source  u8, any channels without alpha; not changed
  * @returns a new raster of `width` x `height` pixels
+ * @throws ImageError `IMAGE_TOO_LARGE` where a very long picture would have to be made very wide
  */
 export function resample(source: Raster, width: number, height: number, filter: Filter): Raster {
   const { channels } = source;
   let { data } = source;
+  if (width * Math.max(height, source.height) > MAX_PIXELS) {
+    throw new ImageError(
+      'IMAGE_TOO_LARGE',
+      `The picture of ${source.width} x ${source.height} pixels is too long to be made ${width} x ${height}.`,
+    );
+  }
   if (width !== source.width) {
     const taps = makeTaps(source.width, 0, source.width, width, filter);
     const target = new Uint8Array(width * source.height * channels);

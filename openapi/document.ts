@@ -105,7 +105,8 @@ const STATUS_WORDS: Readonly<Record<number, string>> = {
   401: 'User name or password missing or wrong',
   403: 'Not allowed by the flags of the server',
   404: 'Model not found',
-  409: 'There is already such a file or job, or the job has no answer',
+  409: 'There is already such a file or job, the job has no answer, or no picture',
+  411: 'A form without Content-Length',
   413: 'Body too large',
   415: 'Body is not JSON',
   422: 'Validation Error',
@@ -151,7 +152,18 @@ export function buildDocument(version: string, withStop: boolean): Json {
 }
 
 function describeOperation(operation: Operation, names: ReadonlyMap<z.ZodType, string>): Json {
-  const { id, tag, summary, body, upload, query, params, success = 200, statuses = [] } = operation;
+  const {
+    id,
+    tag,
+    summary,
+    body,
+    formFiles,
+    upload,
+    query,
+    params,
+    success = 200,
+    statuses = [],
+  } = operation;
   const isOpen = operation.path === '/health';
   const responses: Json = {
     [success]: { description: 'OK', content: answerContent(operation, names) },
@@ -183,7 +195,10 @@ function describeOperation(operation: Operation, names: ReadonlyMap<z.ZodType, s
       ? {
           requestBody: {
             required: true,
-            content: { 'application/json': { schema: reference(body, names, 'input') } },
+            content: {
+              'application/json': { schema: reference(body, names, 'input') },
+              ...(formFiles ? { 'multipart/form-data': { schema: describeForm(formFiles) } } : {}),
+            },
           },
         }
       : {}),
@@ -200,13 +215,32 @@ function describeUpload(fields: z.ZodObject): Json {
   return { required: true, content: { 'multipart/form-data': { schema } } };
 }
 
-function answerContent({ answer }: Operation, names: ReadonlyMap<z.ZodType, string>): Json {
+/** The fields of the JSON body as a form: files, one JSON part, and texts. */
+function describeForm(files: readonly string[]): Json {
+  const file = { type: 'string', contentMediaType: 'application/octet-stream' };
+  const json = {
+    type: 'string',
+    contentMediaType: 'application/json',
+    description: 'An object with any fields of the JSON body; fields of the form win.',
+  };
+  return {
+    type: 'object',
+    properties: { ...Object.fromEntries(files.map((name) => [name, file])), json },
+    additionalProperties: { type: 'string', description: 'Any other field of the JSON body.' },
+  };
+}
+
+function answerContent(
+  { answer, formFiles }: Operation,
+  names: ReadonlyMap<z.ZodType, string>,
+): Json {
   if ('media' in answer) return { [answer.media]: { schema: { type: 'string' } } };
   const schema =
     'listOf' in answer
       ? { type: 'array', items: reference(answer.listOf, names, 'output') }
       : reference(answer, names, 'output');
-  return { 'application/json': { schema } };
+  const picture = { schema: { type: 'string', contentMediaType: 'image/png' } };
+  return { 'application/json': { schema }, ...(formFiles ? { 'image/png': picture } : {}) };
 }
 
 function describeFields(fields: z.ZodObject | undefined, place: 'path' | 'query'): Json[] {

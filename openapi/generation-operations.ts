@@ -21,8 +21,9 @@ export const GENERATION_OPERATIONS: readonly Operation[] = [
     tag: 'Generation',
     summary: 'Draws pictures from a text.',
     body: Txt2ImgRequest,
+    formFiles: [],
     answer: TextToImageResponse,
-    statuses: [400, 404, 413, 415, ...QUEUED],
+    statuses: [400, 404, 409, 411, 413, 415, ...QUEUED],
   },
   {
     method: 'post',
@@ -61,8 +62,9 @@ export const GENERATION_OPERATIONS: readonly Operation[] = [
     tag: 'Generation',
     summary: 'Redraws pictures, whole or where a mask is white.',
     body: Img2ImgRequest,
+    formFiles: ['init_images', 'mask'],
     answer: ImageToImageResponse,
-    statuses: [400, 404, 413, 415, ...QUEUED],
+    statuses: [400, 404, 409, 411, 413, 415, ...QUEUED],
   },
   {
     method: 'post',
@@ -71,8 +73,9 @@ export const GENERATION_OPERATIONS: readonly Operation[] = [
     tag: 'Generation',
     summary: 'Polishes a finished picture with a preference LoRA in the last small steps.',
     body: SparkleRequest,
+    formFiles: ['image', 'mask'],
     answer: SparkleResponse,
-    statuses: [400, 404, 413, 415, ...QUEUED],
+    statuses: [400, 404, 409, 411, 413, 415, ...QUEUED],
   },
   {
     method: 'get',

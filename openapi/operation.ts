@@ -12,6 +12,8 @@ export interface Operation {
   body?: z.ZodType;
   /** Fields of a multipart body beside its `file`. */
   upload?: z.ZodObject;
+  /** Fields that are files when the body comes as a form; such endpoints also answer a picture alone. */
+  formFiles?: readonly string[];
   query?: z.ZodObject;
   /** The path parameters, by the names in the braces. */
   params?: z.ZodObject;

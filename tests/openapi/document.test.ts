@@ -79,6 +79,16 @@ describe('the document', () => {
     expect(properties.send_images).toMatchObject({ type: 'boolean', default: true });
   });
 
+  it('says which endpoints take forms and answer pictures', () => {
+    const { requestBody, responses } = (document.paths['/sdapi/v1/img2img']?.post ?? {}) as {
+      requestBody: { content: Record<string, { schema: { properties?: Json } }> };
+      responses: Record<string, { content: Json }>;
+    };
+    const form = requestBody.content['multipart/form-data']?.schema.properties;
+    expect(Object.keys(form ?? {})).toEqual(['init_images', 'mask', 'json']);
+    expect(Object.keys(responses[200]?.content ?? {})).toEqual(['application/json', 'image/png']);
+  });
+
   it('requires nothing of a request', () => {
     expect(document.components.schemas.StableDiffusionTxt2ImgProcessingAPI).not.toHaveProperty(
       'required',

@@ -84,6 +84,34 @@ describe('a server with a real engine', () => {
     expect(again.images).toEqual([picture]);
   });
 
+  it('redraws it as planned, from a form and from JSON the same', async () => {
+    const fields = { ...SMALL, steps: 18, denoising_strength: 0.22 };
+    const response = await server.post('/sdapi/v1/img2img', { ...fields, init_images: [picture] });
+    expect(response.status).toBe(200);
+    const answer = (await response.json()) as Answer;
+    const info = JSON.parse(answer.info) as Record<string, unknown>;
+    const plan = (await (
+      await server.get('/sdapi/v1/steps-plan?steps=18&denoising_strength=0.22')
+    ).json()) as Record<string, unknown>;
+    expect([info.steps_executed, plan.steps_executed]).toEqual([4, 4]);
+    const form = new FormData();
+    form.append('init_images', new Blob([Buffer.from(picture, 'base64')]), 'a.png');
+    for (const [name, value] of Object.entries(fields)) form.append(name, String(value));
+    const raw = await fetch(`${server.url}/sdapi/v1/img2img`, {
+      method: 'POST',
+      body: form,
+      headers: { Accept: 'image/png' },
+    });
+    expect(Buffer.from(await raw.arrayBuffer()).toString('base64')).toBe(answer.images[0]);
+  });
+
+  it('tells what is wrong with a picture that only decoding finds', async () => {
+    const half = Buffer.from(picture, 'base64').subarray(0, 900).toString('base64');
+    const response = await server.post('/sdapi/v1/img2img', { ...SMALL, init_images: [half] });
+    expect(response.status).toBe(422);
+    expect(await response.json()).toMatchObject({ code: 'CORRUPT_IMAGE', error: 'ImageError' });
+  });
+
   it('answers progress while it computes, and interrupts at once and within one step', async () => {
     const idle = await poll(POLLS);
     const work = server.post(TXT2IMG, LONG);

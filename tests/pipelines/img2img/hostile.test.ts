@@ -147,6 +147,16 @@ describe('a picture that is refused', () => {
     expect(await redraw([bomb()], { ...changes, batch_size: 1 })).toMatchObject({ status: 200 });
   });
 
+  it.each([
+    ['a strip that would have to cover a square', 1, 32_768, 1],
+    ['a longer one, however it is resized', 1, 32_769, 0],
+    ['one row of 16 megapixels', 4096 * 4096, 1, 2],
+  ])('%s', async (_, width, height, resize_mode) => {
+    const strip = makePng(width, height, deflateSync(Buffer.alloc((width + 1) * height)));
+    const changes = { resize_mode, width: 4096, height: 64 };
+    expect(await redraw([strip], changes)).toMatchObject({ status: 422, code: 'IMAGE_TOO_LARGE' });
+  });
+
   it('several of other sizes than the first where only a masked part is drawn', async () => {
     const mask = readFixture('rgb.png').toString('base64');
     const two = [readFixture('rgb.png'), makePng(9, 9, deflateSync(Buffer.alloc(90)))];
@@ -159,6 +169,10 @@ describe('a picture that is taken', () => {
   const good = (name: string) => readFixture(name);
 
   it.each([
+    [
+      'a strip of 32,768 pixels',
+      async () => makePng(2, 32_768, deflateSync(Buffer.alloc(3 * 32_768))),
+    ],
     ['one pixel', async () => makePng(1, 1, deflateSync(Buffer.alloc(2)))],
     ['an animated GIF', async () => good('two-frames.gif')],
     [
