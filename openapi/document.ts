@@ -1,6 +1,7 @@
 /** Schemas and the table of operations, written as an OpenAPI 3.1 document. */
 import { z } from 'zod';
 import { listOperations, type Operation } from './operations.ts';
+import { SCHEDULER_ANSWERS, SCHEDULER_REQUESTS } from './schemas/agent-scheduler.ts';
 import {
   EmbeddingItem,
   EmbeddingsResponse,
@@ -59,6 +60,7 @@ const REQUESTS = {
   ProgressRequest: TaskProgressRequest,
   ...WEB_UI_REQUESTS,
   ...JOB_REQUESTS,
+  ...SCHEDULER_REQUESTS,
 };
 const ANSWERS = {
   EmbeddingItem,
@@ -98,6 +100,7 @@ const ANSWERS = {
   LoraInspection,
   ...WEB_UI_ANSWERS,
   ...JOB_ANSWERS,
+  ...SCHEDULER_ANSWERS,
 };
 
 const STATUS_WORDS: Readonly<Record<number, string>> = {

@@ -1,6 +1,7 @@
 /** The express application: middleware order and mounted routers; opens no port. */
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { listOperations } from '../openapi/operations.ts';
+import { agentSchedulerRoutes } from '../routes/agent-scheduler/routes.ts';
 import { docsRoutes } from '../routes/docs.ts';
 import { embeddingRoutes } from '../routes/embeddings.ts';
 import { extraRoutes } from '../routes/extras.ts';
@@ -71,6 +72,7 @@ export function createApp(context: Context): Express {
     sparkleRoutes,
     stepsPlanRoutes,
     jobRoutes,
+    agentSchedulerRoutes,
     progressRoutes,
     interruptRoutes,
     optionRoutes,

@@ -9,6 +9,8 @@ type Json = Record<string, unknown>;
 
 /** The smallest requests of endpoints that need something. */
 const BODIES: Readonly<Record<string, Json>> = {
+  '/agent-scheduler/v1/queue/img2img': { init_images: [readFixture('rgb.png').toString('base64')] },
+  '/agent-scheduler/v1/import': { content: '[]' },
   '/sdapi/v1/img2img': { init_images: [readFixture('rgb.png').toString('base64')] },
   '/sdapi/v1/sparkle': { image: readFixture('rgb.png').toString('base64') },
   '/sdapi/v1/extra-single-image': { image: readFixture('rgb.png').toString('base64') },
