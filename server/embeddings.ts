@@ -24,6 +24,7 @@ export class Embeddings {
   /** Names of files that the log has told of. */
   readonly #told = new Set<string>();
   #isWatched = false;
+  #scanning: Promise<void> = Promise.resolve();
   #catalogue: EmbeddingCatalogue = { entries: [], skipped: [] };
 
   private constructor(folder: string, log: Logger, hashes: HashCache) {
@@ -47,8 +48,13 @@ export class Embeddings {
     return embeddings;
   }
 
-  /** Looks through the folder again. */
-  async refresh(): Promise<void> {
+  /** Looks through the folder again, after any look that goes on, so that the newest one counts. */
+  refresh(): Promise<void> {
+    this.#scanning = this.#scanning.catch(() => {}).then(() => this.#scan());
+    return this.#scanning;
+  }
+
+  async #scan(): Promise<void> {
     this.#catalogue = await scanEmbeddings([this.#folder], this.#catalogue);
     const faulty = this.#catalogue.entries.filter(({ fault }) => fault !== null);
     const left = faulty.map(({ name, fault }) => ({ name, reason: fault }));
