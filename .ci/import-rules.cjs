@@ -24,7 +24,7 @@ module.exports = {
       '^networks/(checkpoint|upscaler)/catalogue\\.ts$',
       '^lora/catalogue\\.ts$',
       // Plain data, arithmetic and text: names of samplers, the plan of steps, prompt syntax.
-      '^pipelines/(samplers/catalogue|sampling/plan(-levels)?|prompt/comments|prompt/attention|hires/latent-modes|job)\\.ts$',
+      '^pipelines/(samplers/catalogue|sampling/plan(-levels)?|prompt/comments|prompt/attention|hires/latent-modes|hires/plan|job)\\.ts$',
     ]),
     {
       name: 'server-imports',

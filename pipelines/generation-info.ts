@@ -31,7 +31,7 @@ export function seedsOf(job: DrawJob): PictureSeeds[] {
 }
 
 /** The label that the infotext prints: what Automatic came to where the sampler has a default. */
-function scheduleLabel(job: DrawJob): string {
+export function scheduleLabel(job: Pick<DrawJob, 'sampler' | 'scheduler'>): string {
   const own = findSampler(job.sampler)?.options.scheduler;
   const chosen = job.scheduler === 'Automatic' && own ? own : job.scheduler;
   return findScheduler(chosen)?.label ?? chosen;

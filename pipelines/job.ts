@@ -175,9 +175,43 @@ export interface DrawJob {
   comments: string[];
 }
 
+/** The second pass of a hires fix. What it does not say is as in the first. */
+export interface HiresPass {
+  /** What the picture is enlarged to, pixels. */
+  enlarged: { width: number; height: number };
+  /** Latent cells that are cut off then, half of them on each side. */
+  cut: { width: number; height: number };
+  /** A name of `pipelines/hires/latent-modes`, or an upscaler of pictures. */
+  upscaler: { latentMode: string } | UpscalerRef;
+  tiles: UpscaleTiles;
+  /** Steps that run whatever the strength. */
+  steps: number;
+  /** 0 … 1. */
+  denoisingStrength: number;
+  sampler: string;
+  scheduler: string;
+  cfgScale: number;
+  prompt: string;
+  negativePrompt: string;
+  /** What its prompts name; the tags of the first pass's prompt do not count here. */
+  loras: readonly LoraRef[];
+  embeddings: readonly EmbeddingRef[];
+  /** Another checkpoint for this pass, with its VAE; null keeps the first pass's. */
+  model: { checkpoint: ModelFile; vae: ModelFile | null } | null;
+  extraNoise: number;
+  /** How the request said it, for the infotext; null and 0 where it did not. */
+  asked: {
+    upscaler: string | null;
+    steps: number;
+    /** Times as large, or final sides. */
+    size: number | { x: number; y: number };
+  };
+}
+
 /** Text to picture. */
 export interface Txt2ImgJob extends DrawJob {
   kind: 'txt2img';
+  hires: HiresPass | null;
 }
 
 /** How a mask is used; white is repainted. */

@@ -34,7 +34,10 @@ export type NetworkJob = Pick<
   | 'height'
   | 'tiling'
   | 'options'
->;
+> & {
+  /** Model calls of the first pass, when this is the second: its schedules go on from there. */
+  firstPassCalls?: number;
+};
 
 /** Takes the tags out of the prompt and reads the files that they name. */
 export async function prepareLoras(
@@ -75,6 +78,7 @@ export async function prepareNetwork(
     prompt,
     negativePrompt: job.negativePrompt,
     steps: totalCalls,
+    ...(job.firstPassCalls !== undefined && { firstPassSteps: job.firstPassCalls }),
     useOldScheduling: options.useOldScheduling,
   });
   const candidates = await listEmbeddings(job, model, loras);

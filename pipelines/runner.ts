@@ -1,4 +1,5 @@
 /** The engine's work: one model in memory, one job at a time. */
+import type { HiresTools } from './hires/hires-pass.ts';
 import { img2img } from './img2img/img2img.ts';
 import type {
   EngineSettings,
@@ -13,8 +14,13 @@ import { txt2img } from './txt2img.ts';
 import { upscale } from './upscaling/upscale.ts';
 import { UpscalerStore } from './upscaling/upscalers.ts';
 
-function draw(job: GenerationJob, model: Model, hooks: JobHooks): Promise<JobResult> {
-  return job.kind === 'txt2img' ? txt2img(job, model, hooks) : img2img(job, model, hooks);
+function draw(
+  job: GenerationJob,
+  model: Model,
+  hooks: JobHooks,
+  tools: HiresTools,
+): Promise<JobResult> {
+  return job.kind === 'txt2img' ? txt2img(job, model, hooks, tools) : img2img(job, model, hooks);
 }
 
 /** Returns the runner of an engine process. No model is loaded yet. */
@@ -44,10 +50,13 @@ export function createRunner(settings: EngineSettings): Runner {
         if (settings.memoryMode !== 'normal') await releaseModel();
         return upscale(job, upscalers, hooks).finally(() => upscalers.refuseOverwritten());
       }
-      if (settings.memoryMode !== 'normal') await upscalers.release();
       const ready = await use(job.checkpoint, job.vae);
       // Whatever came of it: a picture of mixed weights, or the error that they led to.
-      return draw(job, ready, hooks).finally(() => ready.refuseOverwritten());
+      return draw(job, ready, hooks, { upscalers, use }).finally(async () => {
+        upscalers.refuseOverwritten();
+        model?.refuseOverwritten();
+        if (settings.memoryMode !== 'normal') await upscalers.release();
+      });
     },
     async load(checkpoint, vae) {
       const ready = await use(checkpoint, vae);

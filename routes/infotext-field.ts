@@ -28,6 +28,7 @@ const TXT2IMG_FIELDS: Readonly<Record<string, string>> = {
   'Batch size': 'batch_size',
   'Denoising strength': 'denoising_strength',
   'Hires upscale': 'hr_scale',
+  'Hires CFG Scale': 'hr_cfg',
   'Hires steps': 'hr_second_pass_steps',
   'Hires upscaler': 'hr_upscaler',
   'Hires resize-1': 'hr_resize_x',

@@ -6,7 +6,6 @@ import type { CommonRequest } from '../openapi/schemas/generation.ts';
 import type { Options } from '../openapi/schemas/options.ts';
 import type { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
 import type { DrawJob, GenerationJob, ModelFile, Txt2ImgJob } from '../pipelines/job.ts';
-import { stripComments } from '../pipelines/prompt/comments.ts';
 import {
   findScheduler,
   type ResolvedSampler,
@@ -15,11 +14,11 @@ import {
 import type { Context } from '../server/context.ts';
 import { HttpError } from '../server/errors.ts';
 import { checkPixels } from '../server/limits.ts';
-import { applyStylesByName } from '../server/styles.ts';
 import { describeMissing } from './health.ts';
+import { createHires, planRequest } from './hires-job.ts';
 import { toJobOptions, toOutputFormat } from './job-options.ts';
-import { addLoraTags } from './lora-field.ts';
 import { checkSupported, describeUnreadOptions } from './unsupported.ts';
+import { writePrompts } from './write-prompts.ts';
 
 /** A1111 draws below this, so that a few seeds after it still fit 32 bits. */
 const RANDOM_SEEDS = 4_294_967_294;
@@ -45,9 +44,14 @@ export async function createTxt2ImgJob(
   context: Context,
   request: Txt2ImgRequest,
 ): Promise<PreparedJob<Txt2ImgJob>> {
-  const { job, ...rest } = await prepareDraw(context, request, readSize(request));
+  const asked = readSize(request);
+  const { options: before } = context.options.override(request.override_settings ?? {});
+  const plan = planRequest(request, asked, before);
+  const prepared = await prepareDraw(context, request, plan?.first ?? asked);
+  const { job, options } = prepared;
+  const hires = plan && (await createHires(context, request, options, plan, job));
   const denoisingStrength = request.denoising_strength;
-  return { job: { kind: 'txt2img', ...job, denoisingStrength }, ...rest };
+  return { ...prepared, job: { kind: 'txt2img', ...job, denoisingStrength, hires } };
 }
 
 /**
@@ -132,24 +136,6 @@ function readSampler({ sampler_name, sampler_index, scheduler }: CommonRequest):
     throw new HttpError('SCHEDULER_NOT_FOUND', 'Scheduler not found');
   }
   return resolved;
-}
-
-async function writePrompts(
-  { styles }: Context,
-  request: CommonRequest,
-  { enable_prompt_comments }: Options,
-): Promise<{ prompt: string; negativePrompt: string }> {
-  const own = {
-    prompt: addLoraTags(request.prompt ?? '', request.lora ?? []),
-    negativePrompt: request.negative_prompt ?? '',
-  };
-  const names = request.styles ?? [];
-  const styled = names.length === 0 ? own : applyStylesByName(own, names, await styles.all());
-  if (!enable_prompt_comments) return styled;
-  return {
-    prompt: stripComments(styled.prompt),
-    negativePrompt: stripComments(styled.negativePrompt),
-  };
 }
 
 /** The files of a job; an unknown checkpoint or VAE in `override_settings` is dropped, as in A1111. */

@@ -44,6 +44,6 @@ export function txt2imgRoutes(context: Context): Router {
 
 /** Every field of the request as it was read; those that A1111 does not have are left out. */
 function echoParameters(request: Txt2ImgRequest): Record<string, unknown> {
-  const { lora: _, ...parameters } = request;
+  const { lora: _, hr_cfg: __, ...parameters } = request;
   return parameters;
 }

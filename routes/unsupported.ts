@@ -30,10 +30,6 @@ interface Rule {
 /** The decisions about fields; the README shows each, and a test compares the two. */
 export const RULES: readonly Rule[] = [
   {
-    isActive: ({ enable_hr }) => enable_hr === true,
-    sentence: 'enable_hr: the hires pass is not available yet; send false.',
-  },
-  {
     isActive: ({ refiner_checkpoint, refiner_switch_at }) =>
       !NO_MODEL.has((refiner_checkpoint ?? '').toLowerCase()) && (refiner_switch_at ?? 0) < 1,
     sentence: 'refiner_checkpoint: the refiner is not available yet; send null.',

@@ -5,6 +5,7 @@ import {
   type CheckpointCatalogue,
   type CheckpointEntry,
   findCheckpoint,
+  findClosestCheckpoint,
   HashCache,
   hashCheckpoints,
   readTextWidths,
@@ -95,6 +96,11 @@ export class Models {
   /** Finds a checkpoint by any id that A1111 accepts; null when there is none. */
   find(id: string): CheckpointEntry | null {
     return findCheckpoint(this.#checkpoints, id);
+  }
+
+  /** Finds a checkpoint by an id or a part of its title, as fields for further checkpoints do. */
+  findClosest(text: string): CheckpointEntry | null {
+    return findClosestCheckpoint(this.#checkpoints, text);
   }
 
   /** The checkpoint that an option means: the one it names, else the first; null without any. */

@@ -238,7 +238,9 @@ export const Options = z
       .describe('How far such tiles reach into each other.'),
     hires_fix_refiner_pass: word().default('second pass').describe(UNUSED),
     hires_fix_use_firstpass_conds: bool().default(false).describe(UNUSED),
-    use_old_hires_fix_width_height: bool().default(false).describe(UNUSED),
+    use_old_hires_fix_width_height: bool()
+      .default(false)
+      .describe('Width and height of a request with a hires fix are those of the result.'),
     face_restoration: bool()
       .default(false)
       .describe('Used when a request sends no `restore_faces`.'),

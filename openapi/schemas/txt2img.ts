@@ -1,6 +1,6 @@
 /** `POST /sdapi/v1/txt2img`. */
 import { z } from 'zod';
-import { MAX_NAME_CHARS, MAX_PROMPT_CHARS, MAX_SIDE, MAX_STEPS } from './bounds.ts';
+import { MAX_CFG_SCALE, MAX_NAME_CHARS, MAX_PROMPT_CHARS, MAX_SIDE, MAX_STEPS } from './bounds.ts';
 import { bool, float, int, text } from './coercion.ts';
 import {
   closingFields,
@@ -45,6 +45,10 @@ export const Txt2ImgRequest = z
       .nullable()
       .default('')
       .describe('Empty is the same negative prompt.'),
+    hr_cfg: float(0, MAX_CFG_SCALE)
+      .nullable()
+      .default(null)
+      .describe('Guidance of the hires pass, as in Forge; null is the same.'),
     ...trailingFields,
     ...closingFields,
     ...loraField,

@@ -1,12 +1,11 @@
 /** The ways to enlarge a latent, as plain data: both processes read the list. */
 
-/** A way to enlarge a latent; corners are not aligned in any of them. */
-export interface LatentUpscaleMode {
+import type { LatentFilter } from '../sampling/resize-latent.ts';
+
+/** A way to enlarge a latent. */
+export interface LatentUpscaleMode extends LatentFilter {
   /** What requests and infotexts call it. */
   name: string;
-  filter: 'bilinear' | 'bicubic' | 'nearest' | 'nearest-exact';
-  /** Whether a smaller target widens the filter. */
-  isAntialiased: boolean;
 }
 
 /** In the web UI's order. */

@@ -5,9 +5,9 @@ import type { Img2ImgJob } from '../job.ts';
 import type { Model } from '../model/model.ts';
 import { latentShape } from '../prepare-network.ts';
 import { countValues } from '../sampling/latents.ts';
+import { resizeLatent } from '../sampling/resize-latent.ts';
 import { encodePixels, type Pixels, toPixels } from './encode-pixels.ts';
 import type { PreparedPictures } from './prepare-pictures.ts';
-import { resizeLatent } from './resize-latent.ts';
 
 /**
  * Returns the further input channels of the UNet.

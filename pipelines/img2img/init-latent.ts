@@ -7,10 +7,10 @@ import { latentShape } from '../prepare-network.ts';
 import { countValues, type Latent } from '../sampling/latents.ts';
 import { blend } from '../sampling/mask.ts';
 import { createNoise } from '../sampling/noise.ts';
+import { resizeLatent } from '../sampling/resize-latent.ts';
 import type { SampleInit } from '../sampling/sample-request.ts';
 import { encodePixels, toPixels } from './encode-pixels.ts';
 import type { PreparedPictures } from './prepare-pictures.ts';
-import { resizeLatent } from './resize-latent.ts';
 
 /**
  * Encodes the pictures of a job and masks their latents.

@@ -5,6 +5,7 @@ export function makeJob(checkpoint: string, changes: Partial<Txt2ImgJob> = {}): 
   const file: ModelFile = { path: checkpoint, name: 'tiny', hash: null };
   return {
     kind: 'txt2img',
+    hires: null,
     checkpoint: file,
     vae: null,
     prompt: '',

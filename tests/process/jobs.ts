@@ -6,6 +6,7 @@ import { makeJob } from '../pipelines/job.ts';
 export function createJob(changes: Partial<Txt2ImgJob> = {}): Txt2ImgJob {
   return {
     kind: 'txt2img',
+    hires: null,
     checkpoint: { path: '/models/tiny.safetensors', name: 'tiny', hash: '0123456789' },
     vae: null,
     prompt: '',
