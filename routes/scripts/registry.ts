@@ -5,10 +5,18 @@ import { outpainting } from './outpainting.ts';
 import { promptMatrix } from './prompt-matrix.ts';
 import { promptsFromFile } from './prompts-from-file.ts';
 import type { Script, ScriptTab } from './script.ts';
+import { sdUpscale } from './sd-upscale.ts';
 import { xyzPlot } from './xyz-plot.ts';
 
 /** In the order of A1111's list. */
-const SCRIPTS: readonly Script[] = [promptMatrix, promptsFromFile, xyzPlot, loopback, outpainting];
+const SCRIPTS: readonly Script[] = [
+  promptMatrix,
+  promptsFromFile,
+  xyzPlot,
+  loopback,
+  outpainting,
+  sdUpscale,
+];
 
 /** Lists the selectable scripts of a tab. */
 export function listScripts(tab: ScriptTab): readonly Script[] {

@@ -8,6 +8,7 @@ import type { RunPart } from '../../server/engine/supervisor.ts';
 import { HttpError } from '../../server/errors.ts';
 import { MAX_REQUEST_PIXELS } from '../../server/limits.ts';
 import type { PreparedJob } from '../txt2img-job.ts';
+import { enlargeInit } from './enlarge-init.ts';
 import { findScript } from './registry.ts';
 import type {
   MadePictures,
@@ -69,6 +70,7 @@ function runScript<R extends ScriptRequest>(
       args: request.script_args,
       names: await listNames(context),
       make: (requests, place) => maker.make(requests, place),
+      enlarge: (upscaler, factor) => enlargeInit(context, base.job, upscaler, factor, runPart),
     });
     const images: Buffer[] = [];
     for (const { image, infotext } of pictures) images.push(await encode(image, infotext, base));
@@ -102,11 +104,12 @@ function runScript<R extends ScriptRequest>(
 }
 
 /** Collects the names that arguments may choose from. */
-export async function listNames({ models, styles }: Context): Promise<ScriptNames> {
+export async function listNames({ models, styles, upscalers }: Context): Promise<ScriptNames> {
   return {
     checkpoints: models.checkpoints.map(({ title }) => title),
     vaes: models.vaes.map(({ modelName }) => modelName),
     styles: [...(await styles.all()).keys()],
+    upscalers: upscalers.entries.map(({ name }) => name),
     knowsCheckpoint: (id) => models.find(id) !== null,
   };
 }
@@ -150,7 +153,9 @@ class Maker<R extends ScriptRequest> {
   }
 
   /** Refuses before anything runs what the answer could not hold. */
-  #count({ width, height, batchSize, nIter }: GenerationJob): void {
+  #count(job: GenerationJob): void {
+    const { batchSize, nIter } = job;
+    const { width, height } = job.kind === 'txt2img' && job.hires ? job.hires.enlarged : job;
     this.#pixels += width * height * batchSize * nIter;
     if (this.#pixels <= MAX_REQUEST_PIXELS) return;
     throw new HttpError(

@@ -1,4 +1,5 @@
 /** What a selectable script is: a function over a request that may ask for pictures of others. */
+import type { Raster } from '../../images/raster.ts';
 import type { RgbImage } from '../../images/rgb-image.ts';
 import type { CommonRequest } from '../../openapi/schemas/generation.ts';
 import type { Img2ImgRequest } from '../../openapi/schemas/img2img.ts';
@@ -66,6 +67,7 @@ export interface ScriptNames {
   checkpoints: readonly string[];
   vaes: readonly string[];
   styles: readonly string[];
+  upscalers: readonly string[];
   /** Whether a text is one of the ids that A1111 accepts for a checkpoint. */
   knowsCheckpoint(id: string): boolean;
 }
@@ -89,6 +91,8 @@ export interface ScriptCall<R extends ScriptRequest = ScriptRequest> {
     requests: readonly R[],
     place?: { index: number; count: number },
   ): Promise<readonly MadePictures[]>;
+  /** Enlarges the request's first init image with an upscaler; img2img only. */
+  enlarge(upscaler: string, factor: number): Promise<Raster>;
 }
 
 /** What a script answers with. */

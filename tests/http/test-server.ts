@@ -34,12 +34,15 @@ export class FakeEngine implements Engine {
   /** What a job does; replace it to wait, to fail, to look at the signal. */
   work: (job: GenerationJob, signal?: AbortSignal) => Promise<Partial<JobResult>> =
     async () => ({});
+  /** What the pictures of an upscale come to. */
+  enlarge: (job: UpscaleJob) => Promise<Uint8Array[]> = async ({ pictures }) =>
+    pictures.map((_, i) => Buffer.from(`picture ${i}`));
   loadWork: () => Promise<void> = async () => {};
 
   async run(job: Job, _taskId: string, signal?: AbortSignal): Promise<JobResult> {
     if (job.kind === 'upscale') {
       this.upscales.push(job);
-      const enlarged = job.pictures.map((_, i) => Buffer.from(`picture ${i}`));
+      const enlarged = await this.enlarge(job);
       return { images: enlarged, infotexts: [], info: {}, stepsExecuted: 0 };
     }
     this.jobs.push(job);

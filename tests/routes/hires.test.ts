@@ -64,7 +64,7 @@ describe('enable_hr', () => {
       sampler: 'Euler',
     });
     expect(hires).toMatchObject({
-      ...{ prompt: 'ink of a cat', negativePrompt: 'dogs, grey', steps: 9 },
+      ...{ prompt: 'ink of a cat \n', negativePrompt: 'dogs, grey', steps: 9 },
       ...{ sampler: 'Heun', scheduler: 'Karras', cfgScale: 3, extraNoise: 0.25 },
       enlarged: { width: 768, height: 768 },
       cut: { width: 16, height: 0 },
