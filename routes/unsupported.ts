@@ -62,6 +62,9 @@ const PICTURE_OPTIONS: readonly OptionKey[] = [
   'token_merging_ratio',
   'fp8_storage',
   'sd_vae_decode_method',
+  'sd_vae_encode_method',
+  'token_merging_ratio_img2img',
+  'upscaler_for_img2img',
   'sd_lora',
   'sd_hypernetwork',
 ];

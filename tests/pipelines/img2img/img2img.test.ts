@@ -124,6 +124,29 @@ describe('pictures', () => {
       );
   });
 
+  it('take variation seeds and tile as in txt2img', async () => {
+    const plain = await pixels((await draw()).images[0]!);
+    const tiled = await draw({ tiling: true });
+    expect(await pixels(tiled.images[0]!)).not.toEqual(plain);
+    expect(tiled.infotexts[0]).toContain('Tiling: True');
+    const varied = await draw({ batchSize: 2, subseed: 9, subseedStrength: 0.5 });
+    expect(varied.info.all_seeds).toEqual([0, 0]);
+    expect(varied.info.all_subseeds).toEqual([9, 10]);
+    const second = await draw({ subseed: 10, subseedStrength: 0.5 });
+    expect(await pixels(varied.images[1]!)).toEqual(await pixels(second.images[0]!));
+  });
+
+  it('stop at an interruption with what they have come to', async () => {
+    const hooks = recordHooks();
+    hooks.onProgress = ({ samplingStep }) => {
+      if (samplingStep === 1) hooks.control.interrupted = true;
+    };
+    const job = makeImg2ImgJob(checkpoint, [picture], { steps: 12, nIter: 3 });
+    const { images, stepsExecuted } = await runner.run(job, hooks);
+    expect(images).toHaveLength(1);
+    expect(stepsExecuted).toBe(2);
+  });
+
   it('are encoded in SDXL as well', async () => {
     const sdxl = fixtureCheckpoint('sdxl');
     const result = await runner.run(makeImg2ImgJob(sdxl, [picture]), recordHooks());
@@ -228,6 +251,41 @@ describe('a hard mask', () => {
     expect(composite.channels).toBe(4);
     expect(composite.data[3]).toBe(0);
     expect(composite.data[(30 * 64 + 30) * 4 + 3]).toBe(255);
+  });
+});
+
+describe('soft inpainting', () => {
+  const soft = {
+    scheduleBias: 1,
+    preservationStrength: 0.5,
+    transitionContrast: 4,
+    maskInfluence: 0,
+    differenceThreshold: 0.5,
+    differenceContrast: 2,
+  };
+
+  it('draws another picture than a hard mask and says how', async () => {
+    const use = makeMaskUse(await makeMask(64, 64, [16, 16, 48, 48]), {
+      rounds: false,
+      blurX: 8,
+      blurY: 8,
+    });
+    const hard = await draw({ mask: use });
+    const mask = { ...use, soft };
+    const mixed = await draw({ mask });
+    expect(await pixels(mixed.images[0]!)).not.toEqual(await pixels(hard.images[0]!));
+    expect(mixed.infotexts[0]).toContain(
+      'Mask blur: 8, Soft inpainting enabled: True, Soft inpainting schedule bias: 1.0, ' +
+        'Soft inpainting preservation strength: 0.5, Soft inpainting transition contrast boost: 4.0',
+    );
+    const nothing = await draw({
+      mask: { ...mask, soft: { ...soft, differenceThreshold: 8, differenceContrast: 8 } },
+    });
+    // Few cells differ by 8: the rest of the picture stays.
+    const [before, after] = await Promise.all([pixels(picture), pixels(nothing.images[0]!)]);
+    const outside = countChanges(before, after, 64, [16, 16, 48, 48], false);
+    const soFar = countChanges(before, await pixels(mixed.images[0]!), 64, [16, 16, 48, 48], false);
+    expect(outside).toBeLessThan(soFar);
   });
 });
 
