@@ -265,6 +265,8 @@ export interface Img2ImgJob extends DrawJob {
   initImages: readonly Uint8Array[];
   /** 0 stretch, 1 cover, 2 fit and fill, 3 resize the latent. */
   resizeMode: 0 | 1 | 2 | 3;
+  /** Enlarges pictures before they are resized: option upscaler_for_img2img; null = Lanczos alone. */
+  upscaler: { ref: UpscalerRef; tiles: UpscaleTiles } | null;
   /** Whether `steps` run whatever the strength: option img2img_fix_steps. */
   exactSteps: boolean;
   /** Factor on the first noise. */

@@ -20,7 +20,9 @@ function draw(
   hooks: JobHooks,
   tools: HiresTools,
 ): Promise<JobResult> {
-  return job.kind === 'txt2img' ? txt2img(job, model, hooks, tools) : img2img(job, model, hooks);
+  return job.kind === 'txt2img'
+    ? txt2img(job, model, hooks, tools)
+    : img2img(job, model, hooks, tools.upscalers);
 }
 
 /** Returns the runner of an engine process. No model is loaded yet. */

@@ -37,6 +37,7 @@ export async function createImg2ImgJob(
     denoisingStrength: request.denoising_strength,
     initImages: await readPictures(sent, 'init_images', options),
     resizeMode: (request.resize_mode ?? 0) as Img2ImgJob['resizeMode'],
+    upscaler: await findUpscaler(context, options),
     exactSteps: options.img2img_fix_steps,
     noiseMultiplier: request.initial_noise_multiplier ?? options.initial_noise_multiplier,
     extraNoise: options.img2img_extra_noise,
@@ -47,6 +48,17 @@ export async function createImg2ImgJob(
     mask: await readMaskUse(request, options),
   };
   return { job, options, overrides };
+}
+
+/** The upscaler that init images are enlarged with; null for Lanczos, which needs none. */
+async function findUpscaler(
+  { upscalers }: Context,
+  { upscaler_for_img2img: name, ESRGAN_tile, ESRGAN_tile_overlap }: Options,
+): Promise<Img2ImgJob['upscaler']> {
+  if (name === null || name === '' || name === 'None') return null;
+  const { name: known, kind, path } = await upscalers.find(name);
+  const tiles = { size: ESRGAN_tile, overlap: ESRGAN_tile_overlap };
+  return { ref: { name: known, kind, path }, tiles };
 }
 
 /** Several pictures are a batch of their own; one is used for all. */

@@ -64,7 +64,6 @@ const PICTURE_OPTIONS: readonly OptionKey[] = [
   'sd_vae_decode_method',
   'sd_vae_encode_method',
   'token_merging_ratio_img2img',
-  'upscaler_for_img2img',
   'sd_lora',
   'sd_hypernetwork',
 ];

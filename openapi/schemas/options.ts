@@ -229,7 +229,10 @@ export const Options = z
     overlay_inpaint: bool()
       .default(true)
       .describe('Whether what is not masked is pasted over the result.'),
-    upscaler_for_img2img: word().nullable().default(null).describe(UNUSED),
+    upscaler_for_img2img: word()
+      .nullable()
+      .default(null)
+      .describe('Upscaler for init images that have to grow; null is Lanczos.'),
     ESRGAN_tile: whole(0, 4096)
       .default(192)
       .describe('Side of the tiles that models of upscalers get; 0 is none.'),

@@ -10,8 +10,10 @@ import type { Model } from '../model/model.ts';
 import { prepareLoras, prepareNetwork } from '../prepare-network.ts';
 import { positionOf, sampleBatch } from '../sample-batch.ts';
 import type { SampleInit } from '../sampling/sample-request.ts';
+import type { UpscalerStore } from '../upscaling/upscalers.ts';
 import { pictureConditioning } from './conditioning.ts';
 import { describePictures } from './describe-pictures.ts';
+import { createFit } from './fit-picture.ts';
 import { createInit } from './init-latent.ts';
 import { type PlacedResult, placeResult } from './place-result.ts';
 import { preparePictures } from './prepare-pictures.ts';
@@ -20,11 +22,17 @@ import { softOverlay } from './soft-overlay.ts';
 /**
  * Makes the pictures of an img2img job. An interruption works as in txt2img.
  *
+ * @param upscalers  opens the upscaler of the job; only a job that has one needs it
  * @throws ImageError, CheckpointError, SessionError, PipelineError
  */
-export async function img2img(job: Img2ImgJob, model: Model, hooks: JobHooks): Promise<JobResult> {
+export async function img2img(
+  job: Img2ImgJob,
+  model: Model,
+  hooks: JobHooks,
+  upscalers: UpscalerStore | null = null,
+): Promise<JobResult> {
   const { control } = hooks;
-  const pictures = await preparePictures(job);
+  const pictures = await preparePictures(job, createFit(job, upscalers, hooks));
   const { prompt, loras, messages } = await prepareLoras(job, model);
   for (const message of messages) hooks.onLog(message, { checkpoint: model.checkpoint.name });
   const seeds = seedsOf(job);

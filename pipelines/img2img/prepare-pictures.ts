@@ -8,6 +8,7 @@ import { resizeRaster } from '../../images/resize.ts';
 import { CELL_PIXELS } from '../decode.ts';
 import { PipelineError } from '../errors.ts';
 import type { Img2ImgJob, MaskUse } from '../job.ts';
+import type { Fit } from './fit-picture.ts';
 import { placeMask, RESIZE_MODES, readLatentMask, readMask } from './read-mask.ts';
 
 /**
@@ -45,18 +46,22 @@ export interface PreparedMask {
 /**
  * Decodes, flattens, resizes and masks the pictures of a job, in the web UI's order.
  *
+ * @param bring  brings pictures to a size; default: Lanczos
  * @throws ImageError, PipelineError SIZES_DIFFER
  */
-export async function preparePictures(job: Img2ImgJob): Promise<PreparedPictures> {
+export async function preparePictures(
+  job: Img2ImgJob,
+  bring: Fit = async (...picture) => resizeRaster(...picture),
+): Promise<PreparedPictures> {
   const files = await decodeAll(job);
   const { mask } = job;
-  if (mask === null)
-    return { images: files.map((file) => fitToJob(file, job)), mask: null, comments: [] };
+  const fitAll = () => mapInTurn(files, (file) => fitToJob(file, job, bring));
+  if (mask === null) return { images: await fitAll(), mask: null, comments: [] };
   const first = files[0] as Raster;
   const placed = placeMask(await readMask(mask, first), job, mask, first);
   if (placed === null) {
     const comment = 'mask: nothing is white, so the whole picture was drawn.';
-    return { images: files.map((file) => fitToJob(file, job)), mask: null, comments: [comment] };
+    return { images: await fitAll(), mask: null, comments: [comment] };
   }
   const { drawn, overlay, box } = placed;
   const latent = mask.latentImage ? await readLatentMask(mask.latentImage, job) : drawn;
@@ -66,17 +71,27 @@ export async function preparePictures(job: Img2ImgJob): Promise<PreparedPictures
       'Expected init_images of one size for inpaint_full_res but received pictures of several sizes.',
     );
   }
-  const originals = box ? files : files.map((file) => coverJob(file, job));
-  const images = files.map((file, i) => {
+  const originals = box ? files : await mapInTurn(files, (file) => coverJob(file, job, bring));
+  const images = await mapInTurn(files, async (file, i) => {
     const image = box
-      ? resizeRaster(cropRaster(file, box), job.width, job.height, 'fill')
+      ? await bring(cropRaster(file, box), job.width, job.height, 'fill')
       : job.resizeMode === RESIZES_LATENT
-        ? fitToJob(file, job)
+        ? await fitToJob(file, job, bring)
         : (originals[i] as Raster);
     if (mask.fill === 'original') return image;
     return fillMasked(image, resizeRaster(latent, image.width, image.height, 'stretch'));
   });
   return { images, mask: { use: mask, drawn, latent, originals, overlay, box }, comments: [] };
+}
+
+/** Works on one picture after the other: several at once would be in memory at once. */
+async function mapInTurn(
+  files: readonly Raster[],
+  work: (file: Raster, index: number) => Promise<Raster>,
+): Promise<Raster[]> {
+  const done: Raster[] = [];
+  for (const [i, file] of files.entries()) done.push(await work(file, i));
+  return done;
 }
 
 /** Decodes one file after the other, so that their sum is known before the next is in memory. */
@@ -104,14 +119,18 @@ function tooLarge(field: string, pixels: number): ImageError {
 }
 
 /** The picture as it is encoded. A latent has at least one cell. */
-function fitToJob(file: Raster, job: Img2ImgJob): Raster {
-  if (job.resizeMode !== RESIZES_LATENT) return coverJob(file, job);
+async function fitToJob(file: Raster, job: Img2ImgJob, bring: Fit): Promise<Raster> {
+  if (job.resizeMode !== RESIZES_LATENT) return coverJob(file, job, bring);
   const [width, height] = [file.width, file.height].map((side) => Math.max(side, CELL_PIXELS));
   return resizeRaster(file, width as number, height as number, 'stretch');
 }
 
 /** The picture at the job's size; a latent that is resized is stretched, and so is its picture. */
-function coverJob(file: Raster, { width, height, resizeMode }: Img2ImgJob): Raster {
+function coverJob(
+  file: Raster,
+  { width, height, resizeMode }: Img2ImgJob,
+  bring: Fit,
+): Promise<Raster> {
   const mode = resizeMode === RESIZES_LATENT ? 'stretch' : RESIZE_MODES[resizeMode];
-  return resizeRaster(file, width, height, mode);
+  return bring(file, width, height, mode);
 }

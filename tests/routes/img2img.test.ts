@@ -118,6 +118,19 @@ describe('a request', () => {
     });
   });
 
+  it('takes the upscaler for init images by its name', async () => {
+    const override_settings = { upscaler_for_img2img: 'Nearest', ESRGAN_tile: 64 };
+    const { job } = await redraw({ init_images: [PNG], override_settings });
+    expect(job.upscaler).toEqual({
+      ref: { name: 'Nearest', kind: 'nearest', path: null },
+      tiles: { size: 64, overlap: 8 },
+    });
+    const unknown = { upscaler_for_img2img: 'nothing' };
+    const { response } = await redraw({ init_images: [PNG], override_settings: unknown });
+    expect(response.status).toBe(404);
+    expect((await redraw({ init_images: [PNG] })).job.upscaler).toBeNull();
+  });
+
   it('is a kind of the job API and has its own task ids', async () => {
     const response = await server.post(PATH, { init_images: [PNG] });
     expect(response.headers.get('x-task-id')).toMatch(/^task\(img2img-[A-Z0-9]{7}\)$/);

@@ -4,8 +4,11 @@ import { decodeImage } from '../../../images/decode.ts';
 import { readInfotext } from '../../../images/read-infotext.ts';
 import { decodeLatent } from '../../../pipelines/decode.ts';
 import { encodePixels, toPixels } from '../../../pipelines/img2img/encode-pixels.ts';
+import { createFit } from '../../../pipelines/img2img/fit-picture.ts';
+import { preparePictures } from '../../../pipelines/img2img/prepare-pictures.ts';
 import { createRunner } from '../../../pipelines/runner.ts';
 import { planSteps } from '../../../pipelines/sampling/plan.ts';
+import { UpscalerStore } from '../../../pipelines/upscaling/upscalers.ts';
 import { fixtureCheckpoint } from '../../networks/fixture.ts';
 import { recordHooks } from '../job.ts';
 import { openModel, SETTINGS } from '../tiny.ts';
@@ -106,6 +109,25 @@ describe('pictures', () => {
     const { images } = await draw({ resizeMode }, [await makePicture(90, 40)]);
     const { width, height } = await decodeImage(images[0]!);
     expect([width, height]).toEqual([64, 64]);
+  });
+
+  it('grow by the upscaler of the job, and shrink without it', async () => {
+    const upscaler = {
+      ref: { name: 'Nearest', kind: 'nearest', path: null },
+      tiles: { size: 192, overlap: 8 },
+    } as const;
+    const prepare = async (width: number, height: number) => {
+      const job = makeImg2ImgJob(checkpoint, [await makePicture(width, height)], { upscaler });
+      const fit = createFit(job, new UpscalerStore(SETTINGS), recordHooks());
+      const [{ images }, plain] = [await preparePictures(job, fit), await preparePictures(job)];
+      return [images[0]!.data, plain.images[0]!.data] as const;
+    };
+    const [grown, plain] = await prepare(32, 32);
+    expect(grown).not.toEqual(plain);
+    // Every pixel of the small picture is a square of four.
+    expect([...grown.subarray(0, 3)]).toEqual([...grown.subarray(3, 6)]);
+    const [shrunk, same] = await prepare(128, 96);
+    expect(shrunk).toEqual(same);
   });
 
   it.each([0, 1, 2, 3] as const)(

@@ -53,6 +53,7 @@ export function makeImg2ImgJob(
     denoisingStrength: 0.75,
     initImages,
     resizeMode: 0,
+    upscaler: null,
     exactSteps: false,
     noiseMultiplier: 1,
     extraNoise: 0,
