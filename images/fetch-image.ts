@@ -21,17 +21,22 @@ export function isImageAddress(text: string): boolean {
  *
  * @param address    http or https, without user name
  * @param userAgent  header to send; empty for none
+ * @param isAllowed  which IP addresses may be asked
  * @returns the body of a 200 answer, at most `MAX_FETCHED_BYTES`
  * @throws ImageError `LOCAL_ADDRESS` when it leads to this computer or a private network,
  *   `INVALID_ADDRESS` when nothing can be had from it, `IMAGE_TOO_LARGE`
  */
-export async function fetchImage(address: string, userAgent: string): Promise<Buffer> {
+export async function fetchImage(
+  address: string,
+  userAgent: string,
+  isAllowed: (ip: string) => boolean = isPublicAddress,
+): Promise<Buffer> {
   const url = URL.canParse(address) ? new URL(address) : null;
   if (url === null || url.username !== '' || !/^https?:$/.test(url.protocol)) {
     throw invalid('it is no http or https address');
   }
   const host = url.hostname.replace(/^\[|\]$/g, '');
-  if (isIP(host) !== 0 && !isPublicAddress(host)) throw local();
+  if (isIP(host) !== 0 && !isAllowed(host)) throw local();
   const options: RequestOptions = {
     lookup: createPublicLookup(local),
     agent: false,
