@@ -1,5 +1,6 @@
 /** Every endpoint with its schemas: what `/openapi.json` documents and what 405 is decided by. */
 import { AGENT_SCHEDULER_OPERATIONS } from './agent-scheduler-operations.ts';
+import { CONTROLNET_OPERATIONS } from './controlnet-operations.ts';
 import { GENERATION_OPERATIONS } from './generation-operations.ts';
 import { JOB_OPERATIONS } from './job-operations.ts';
 import { LORA_OPERATIONS } from './lora-operations.ts';
@@ -353,6 +354,7 @@ export function listOperations(withStop: boolean): readonly Operation[] {
     ...OPERATIONS,
     ...LORA_OPERATIONS,
     ...WEB_UI_OPERATIONS,
+    ...CONTROLNET_OPERATIONS,
     ...JOB_OPERATIONS,
     ...AGENT_SCHEDULER_OPERATIONS,
   ];

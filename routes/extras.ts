@@ -26,7 +26,7 @@ export const EXTRA_SINGLE_IMAGE: JobKind = {
 export const EXTRA_BATCH_IMAGES: JobKind = {
   name: 'extra-batch-images',
   async prepare(context, body) {
-    const request = parseRequest(ExtrasBatchImagesRequest, body, 'body');
+    const request = parseRequest(ExtrasBatchImagesRequest, readImageList(body), 'body');
     const options = context.options.all();
     const pictures = await Promise.all(
       request.imageList.map(({ data }, i) => readPicture(data, `imageList[${i}].data`, options)),
@@ -57,6 +57,18 @@ function prepareUpscale(
     outlivesClient: false,
     run: (taskId, signal) => engine.run(job, taskId, signal),
     answer: async (result) => shape(result),
+  };
+}
+
+/** Two npm packages say `image_list` with `image` where A1111 wants `imageList` with `data`. */
+function readImageList(body: unknown): unknown {
+  if (!isDict(body) || body.imageList !== undefined || !Array.isArray(body.image_list)) return body;
+  const items: unknown[] = body.image_list;
+  return {
+    ...body,
+    imageList: items.map((item) =>
+      isDict(item) ? { ...item, data: item.data ?? item.image } : item,
+    ),
   };
 }
 

@@ -13,9 +13,13 @@ export function sdModelRoutes(context: Context): Router {
   router.get('/sdapi/v1/sd-models', (_req, res) => {
     // Clients want text: a hash that is still being computed is empty, not null.
     res.json(
-      models.checkpoints
-        .map(toSdModel)
-        .map((model) => ({ ...model, hash: model.hash ?? '', sha256: model.sha256 ?? '' })),
+      models.checkpoints.map(toSdModel).map((model) => ({
+        ...model,
+        // A1111 has no such member, but clients exist that choose checkpoints by it.
+        name: model.model_name,
+        hash: model.hash ?? '',
+        sha256: model.sha256 ?? '',
+      })),
     );
   });
   router.get('/sdapi/v1/sd-vae', (_req, res) => {

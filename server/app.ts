@@ -2,6 +2,7 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { listOperations } from '../openapi/operations.ts';
 import { agentSchedulerRoutes } from '../routes/agent-scheduler/routes.ts';
+import { controlNetRoutes } from '../routes/controlnet.ts';
 import { docsRoutes } from '../routes/docs.ts';
 import { embeddingRoutes } from '../routes/embeddings.ts';
 import { extraRoutes } from '../routes/extras.ts';
@@ -79,6 +80,7 @@ export function createApp(context: Context): Express {
     sdModelRoutes,
     loraRoutes,
     loraUploadRoutes,
+    controlNetRoutes,
     embeddingRoutes,
     samplerRoutes,
     scriptRoutes,

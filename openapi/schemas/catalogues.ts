@@ -5,6 +5,7 @@ export const SDModelItem = z
   .object({
     title: z.string().describe('File name and short hash; the id for `sd_model_checkpoint`.'),
     model_name: z.string().describe('File name without extension.'),
+    name: z.string().describe('The same; two clients read this member.'),
     hash: z.string().nullable().describe('First ten hex digits of the SHA-256.'),
     sha256: z.string().nullable().describe('SHA-256 of the file.'),
     filename: z.string().describe('Path on the server.'),

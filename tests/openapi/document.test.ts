@@ -11,6 +11,7 @@ type Json = Record<string, unknown>;
 const BODIES: Readonly<Record<string, Json>> = {
   '/agent-scheduler/v1/queue/img2img': { init_images: [readFixture('rgb.png').toString('base64')] },
   '/agent-scheduler/v1/import': { content: '[]' },
+  '/controlnet/detect': { controlnet_input_images: [] },
   '/sdapi/v1/img2img': { init_images: [readFixture('rgb.png').toString('base64')] },
   '/sdapi/v1/sparkle': { image: readFixture('rgb.png').toString('base64') },
   '/sdapi/v1/extra-single-image': { image: readFixture('rgb.png').toString('base64') },
