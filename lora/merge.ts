@@ -1,4 +1,6 @@
 /** Modules that are not low-rank, merged into the weights they change. */
+import { setImmediate } from 'node:timers/promises';
+import { CheckpointError } from '../networks/checkpoint/errors.ts';
 import {
   getTensor,
   readFloat32,
@@ -96,14 +98,16 @@ export function readParts(file: LoraFile, module: LoraModule): Parts {
  * Kinds that look at W (IA3, GLoRA, OFT, DoRA) see what the modules before them made of it, as in the
  * web UI; low-rank inputs of other LoRAs are added after all of them.
  *
+ * Other work of this process goes on between two modules.
+ *
  * @param checkpoint  where the weights are
  * @returns the replaced tensors by name, f32, in the shapes they have in the checkpoint
- * @throws LoraError, CheckpointError
+ * @throws MergeError when a LoRA cannot be merged; CheckpointError when the checkpoint cannot be read
  */
-export function mergeTensors(
+export async function mergeTensors(
   checkpoint: SafetensorsFile,
   merges: readonly Merge[],
-): Map<string, Tensor> {
+): Promise<Map<string, Tensor>> {
   const replaced = new Map<string, Tensor>();
   const tensorOf = (name: string): Tensor => {
     const known = replaced.get(name);
@@ -114,20 +118,46 @@ export function mergeTensors(
     replaced.set(name, tensor);
     return tensor;
   };
-  for (const { layer, lora: file, module, weight: multiplier } of merges) {
-    const whole = tensorOf(layer.weight);
-    const rows = rowsOf(whole, layer);
-    const own = { data: rows, shape: shapeOf(layer) };
-    const parts = readParts(file, module);
-    const changesBias = module.parts.has('diff_b') || module.parts.has('b_norm');
-    if (changesBias && layer.bias === null) throw contradiction('bias difference');
-    const bias = changesBias && layer.bias ? rowsOf(tensorOf(layer.bias), layer) : null;
-    const scale = scaleOf(file, module, parts);
-    const merged = mergeModule(module.kind, own, bias, parts, { scale, multiplier });
-    rows.set(merged.weight);
-    if (bias && merged.bias) bias.set(merged.bias);
+  for (const merge of merges) {
+    const { layer, lora } = merge;
+    const rows = rowsOf(tensorOf(layer.weight), layer);
+    const bias = layer.bias !== null && changesBias(merge) ? tensorOf(layer.bias) : null;
+    try {
+      mergeInto(merge, rows, bias && rowsOf(bias, layer));
+    } catch (error) {
+      const isOfFile = error instanceof LoraError || error instanceof CheckpointError;
+      throw isOfFile ? new MergeError(lora, error) : error;
+    }
+    await setImmediate();
   }
   return replaced;
+}
+
+/** A LoRA that turned out to be unmergeable: which one, and why (LoraError or CheckpointError). */
+export class MergeError extends Error {
+  override readonly name = 'MergeError';
+  readonly lora: LoraFile;
+  constructor(lora: LoraFile, cause: LoraError | CheckpointError) {
+    super(cause.message, { cause });
+    this.lora = lora;
+  }
+}
+
+/** Whether a merge replaces the layer's bias, too. */
+export function changesBias({ module: { parts } }: Merge): boolean {
+  return parts.has('diff_b') || parts.has('b_norm');
+}
+
+/** Merges one module into the layer's rows of weight and bias. @throws LoraError, CheckpointError */
+function mergeInto(merge: Merge, rows: Float32Array, bias: Float32Array | null): void {
+  const { layer, lora, module, weight: multiplier } = merge;
+  if (changesBias(merge) && !bias) throw contradiction('bias difference');
+  const parts = readParts(lora, module);
+  const scale = scaleOf(lora, module, parts);
+  const own = { data: rows, shape: shapeOf(layer) };
+  const merged = mergeModule(module.kind, own, bias, parts, { scale, multiplier });
+  rows.set(merged.weight);
+  if (bias && merged.bias) bias.set(merged.bias);
 }
 
 /** The layer's rows of a tensor: a view. */

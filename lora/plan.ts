@@ -1,5 +1,6 @@
 /** From requests to the feeds of a checkpoint's networks. */
 import { CheckpointError, quoteName } from '../networks/checkpoint/errors.ts';
+import { blockWeight } from './block-weights.ts';
 import type { LoraFeeds, Share } from './compose.ts';
 import { deriveFactors, isLowRank } from './derived-factors.ts';
 import { LoraError } from './errors.ts';
@@ -10,6 +11,7 @@ import { sizeOf } from './kinds/algebra.ts';
 import type { Layer, ModelLayers } from './layers.ts';
 import { type Match, type Matches, matchModules } from './match.ts';
 import { type Merge, readParts, scaleOf } from './merge.ts';
+import { commonPeriod, unetWeightAt, varies, type WeightPlace } from './request-weights.ts';
 import type { LoadedLora, LoraStore } from './store.ts';
 import type { LoraRequest } from './tags.ts';
 
@@ -47,7 +49,7 @@ export interface LoraPlan {
    * Weights of 0 are not fed at all, so the result is bit-identical to that without the LoRA.
    *
    * @param prefix   of the network in the checkpoint, as `UnetConfig` and `TextEncoderConfig` have it
-   * @param weights  one for each of `applied`; default: the tags' (unet or te, by network)
+   * @param weights  one for each of `applied`; default: the tags' (unet at the first step, or te)
    */
   feeds(prefix: string, weights?: LoraWeights): LoraFeeds | undefined;
   /**
@@ -60,6 +62,12 @@ export interface LoraPlan {
    * files as they were read, weights and ranks. Empty when none changes it.
    */
   fingerprint(prefix: string): string;
+  /** Whether UNet weights differ between steps or pictures; if not, `feeds` needs no weights. */
+  varies: boolean;
+  /** Pictures after which weights repeat; those of picture i and i + period are equal. */
+  period: number;
+  /** Returns the UNet weights of one picture at one step, for `feeds`. */
+  weightsAt(place: WeightPlace): LoraWeights;
 }
 
 /** What the caller of `planLoras` can do. */
@@ -115,6 +123,8 @@ export async function planLoras(
     try {
       const one = await prepare(request, ref, find, store, options);
       if (one.matches.unmatched.length > 0) messages.push(describeUnmatched(one));
+      if (varies(request) && one.matches.matched.some((match) => !isFed(match)))
+        messages.push(describeFixed(one));
       prepared.push(one);
       const { name, te: teWeight, unet: unetWeight, dyn } = request;
       applied.push({ name, hash: ref.hash, teWeight, unetWeight, dyn });
@@ -140,6 +150,9 @@ export async function planLoras(
     },
     merges: (prefix, weights) => collectMerges(prepared, prefix, weightsOf(prefix, weights)),
     fingerprint: (prefix) => fingerprint(prepared, prefix, weightsOf(prefix, undefined)),
+    varies: prepared.some(({ request }) => varies(request)),
+    period: commonPeriod(prepared.map(({ request }) => request)),
+    weightsAt: (place) => prepared.map(({ request }) => unetWeightAt(request, place)),
   };
 }
 
@@ -152,7 +165,7 @@ function fingerprint(
     const reaches = matches.matched.some(({ network }) => network.prefix === prefix);
     if (!reaches || weights[i] === 0) return [];
     const { path, bytes, mtimeMs, inode } = loaded.lora.file;
-    return [[path, bytes, mtimeMs, inode, weights[i], request.dyn]];
+    return [[path, bytes, mtimeMs, inode, weights[i], request.dyn, [...(request.blocks ?? [])]]];
   });
   return parts.length === 0 ? '' : JSON.stringify(parts);
 }
@@ -172,7 +185,7 @@ async function prepare(
   if (merged && !canMerge) {
     throw new LoraError(
       'NEEDS_MERGE',
-      `its module ${quoteName(merged.module.name)} of kind ${merged.module.kind} would have to be merged into the weights, which is not possible yet`,
+      `its module ${quoteName(merged.module.name)} of kind ${merged.module.kind} would have to be merged into the weights, which is not possible here`,
     );
   }
   const fed = new Map(matches.matched.filter(isFed).map(({ module, layer }) => [module, layer]));
@@ -208,6 +221,11 @@ function describeUnmatched({ request, matches: { matched, unmatched } }: Prepare
   return `lora ${quoteName(request.name)}: the checkpoint has no layer for ${unmatched.length} of its ${total} modules, the first is ${quoteName(unmatched[0] as string)}`;
 }
 
+function describeFixed({ request, matches: { matched } }: Prepared): string {
+  const { module } = matched.find((match) => !isFed(match)) as Match;
+  return `lora ${quoteName(request.name)}: its modules of kind ${module.kind} are merged and keep the weight ${request.unet} at every step and in every picture`;
+}
+
 /** Shares by layer, in the order of the requests; without those that change nothing. */
 function collectShares(
   prepared: readonly Prepared[],
@@ -224,8 +242,9 @@ function collectShares(
       // Derived factors have no order of importance that a cut could follow.
       const dyn = module.kind === 'lora' ? request.dyn : null;
       const rank = Math.min(factors.rank, dyn ?? factors.rank);
-      const scale = weight * factors.scale;
-      if (rank === 0 || scale === 0) continue;
+      const scale = weight * factors.scale * blockWeight(request.blocks, network, layer);
+      // A share whose weight comes and goes stays in the set, so that it is put together once.
+      if (rank === 0 || (scale === 0 && !varies(request))) continue;
       const own = shares.get(layer.name);
       if (own) own.push({ factors, scale, rank });
       else shares.set(layer.name, [{ factors, scale, rank }]);
@@ -239,11 +258,13 @@ function collectMerges(
   prefix: string,
   weights: readonly number[],
 ): Merge[] {
-  return prepared.flatMap(({ loaded, matches }, i) => {
-    const weight = weights[i] as number;
-    if (weight === 0) return [];
-    return matches.matched
+  return prepared.flatMap(({ request, loaded, matches }, i) =>
+    matches.matched
       .filter((match) => match.network.prefix === prefix && !isFed(match))
-      .map(({ module, layer }) => ({ layer, lora: loaded.lora, module, weight }));
-  });
+      .map(({ module, network, layer }) => {
+        const weight = (weights[i] as number) * blockWeight(request.blocks, network, layer);
+        return { layer, lora: loaded.lora, module, weight };
+      })
+      .filter(({ weight }) => weight !== 0),
+  );
 }

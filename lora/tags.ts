@@ -1,15 +1,30 @@
 /** What a prompt's tags ask for, as numbers. */
 import { quoteName } from '../networks/checkpoint/errors.ts';
+import { type BlockWeights, readBlockWeights } from './block-weights.ts';
 import type { NetworkTag } from './syntax.ts';
+import {
+  readCurve,
+  readNumber,
+  type StepWindow,
+  type WeightCurve,
+  weightAt,
+} from './weight-curve.ts';
 
 /** A LoRA asked for; the name is a key of the catalogue, never a path. */
 export interface LoraRequest {
   name: string;
-  /** Weights of the text encoders' and of the UNet's part; any finite number. */
+  /** Weight of the text encoders' part; any finite number. */
   te: number;
+  /** Weight of the UNet's part at the first step of the first picture. */
   unet: number;
   /** Ranks to use, from the first; null for all. */
   dyn: number | null;
+  /** Weights of the UNet's part, one per picture of a batch, in turns; default: `unet` for all. */
+  curves?: readonly WeightCurve[];
+  /** Steps at which the UNet's part acts; default: all. */
+  window?: StepWindow;
+  /** Factors by block; default: 1. */
+  blocks?: BlockWeights;
 }
 
 /** Requests in the order of the tags, and a sentence for each tag that is none. */
@@ -18,77 +33,91 @@ export interface LoraRequests {
   messages: string[];
 }
 
+/** Which pass a tag is read for: it may say other weights for the second pass of a hires request. */
+export type LoraPass = 'first' | 'hires';
+
 const KINDS = new Set(['lora', 'lyco']);
-const KNOWN_KEYS = new Set(['te', 'unet', 'dyn']);
-/** Decimal numbers as Python reads them; no `inf`, no `nan`. */
-const NUMBER = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i;
+const FIRST_STEP = { step: 0, steps: 1 };
+
+/** One tag that cannot be followed. */
+class TagFault extends Error {}
 
 /**
  * Reads `<lora:name:te:unet:dyn>` tags; `te=`, `unet=` and `dyn=` win over positions, unet defaults to
- * te, te to 1. `lyco` means the same. A bad number switches off its own tag only (the web UI then
- * switches off all of them).
+ * te, te to 1. `lyco` means the same. Keys that are not known are passed over, as in the web UI. A
+ * bad number switches off its own tag only (the web UI then switches off all of them).
+ *
+ * Further keys are those of popular extensions: weights over steps `weight@place,…` and `hr=`, `hrte=`,
+ * `hrunet=` (sd-webui-loractl), `lbw=`, `start=`, `stop=`, `step=from-to` (sd-webui-lora-block-weight).
+ * Ours: several UNet weights with `|` between, one per picture of a batch.
  *
  * @param tags  of `extractNetworkTags`; other kinds (hypernet) get a message
  */
-export function readLoraTags(tags: readonly NetworkTag[]): LoraRequests {
+export function readLoraTags(tags: readonly NetworkTag[], pass: LoraPass = 'first'): LoraRequests {
   const result: LoraRequests = { requests: [], messages: [] };
-  for (const { kind, args, named } of tags) {
-    const [name = '', ...positions] = args;
-    const refuse = (why: string) =>
-      result.messages.push(`${kind} ${quoteName(name)} was not applied: ${why}`);
-    if (!KINDS.has(kind)) {
-      refuse('networks of this kind are not supported');
-      continue;
-    }
-    const strange = [...named.keys()].find((key) => !KNOWN_KEYS.has(key));
-    if (strange !== undefined) {
-      refuse(`expected te, unet or dyn but received the key ${quoteName(strange)}`);
-      continue;
-    }
-    const te = named.get('te') ?? positions[0] ?? '1';
-    const unet = named.get('unet') ?? positions[1] ?? te;
-    const dyn = named.get('dyn') ?? positions[2];
-    const bad = [te, unet].find((text) => !isNumber(text));
-    if (bad !== undefined) {
-      refuse(`expected a number for its weight but received ${quoteName(bad)}`);
-    } else if (dyn !== undefined && !/^\s*\d{1,9}\s*$/.test(dyn)) {
-      refuse(`expected a whole number for dyn but received ${quoteName(dyn)}`);
-    } else {
-      const rank = dyn === undefined ? null : Number(dyn);
-      result.requests.push({ name, te: Number(te), unet: Number(unet), dyn: rank });
+  for (const tag of tags) {
+    const name = tag.args[0] ?? '';
+    try {
+      if (!KINDS.has(tag.kind)) throw new TagFault('networks of this kind are not supported');
+      result.requests.push(readTag(tag, pass));
+    } catch (error) {
+      if (!(error instanceof TagFault)) throw error;
+      result.messages.push(`${tag.kind} ${quoteName(name)} was not applied: ${error.message}`);
     }
   }
   return result;
 }
 
-function isNumber(text: string): boolean {
-  return NUMBER.test(text) && Number.isFinite(Number(text));
-}
-
-/** An item of the `lora` field that stable-diffusion.cpp's and koboldcpp's clients send. */
-export interface LoraFieldItem {
-  /** File name with or without extension and folder; `name` is the same. */
-  path?: string | undefined;
-  name?: string | undefined;
-  multiplier: number;
-}
-
-/**
- * Reads a request's `lora` field.
- *
- * A path that some client made up on its own machine still names the file: its last part counts
- * where the whole does not, see `findLora`.
- */
-export function readLoraField(items: readonly LoraFieldItem[]): LoraRequests {
-  const result: LoraRequests = { requests: [], messages: [] };
-  for (const { path, name, multiplier } of items) {
-    const key = name || path || '';
-    if (key === '') result.messages.push('a LoRA without name and path was not applied');
-    else if (!Number.isFinite(multiplier)) {
-      result.messages.push(
-        `lora ${quoteName(key)} was not applied: expected a finite number for its multiplier`,
-      );
-    } else result.requests.push({ name: key, te: multiplier, unet: multiplier, dyn: null });
+function readTag({ args, named }: NetworkTag, pass: LoraPass): LoraRequest {
+  const [name = '', ...positions] = args;
+  const hires = (key: string) =>
+    pass === 'hires' ? (named.get(key) ?? named.get('hr')) : undefined;
+  // The block extension's older form has its preset where the UNet's weight would be.
+  const oldBlocks = readBlockWeights(positions[1] ?? '') ? positions[1] : undefined;
+  const teText = named.get('te') ?? positions[0] ?? '1';
+  const unetText = named.get('unet') ?? (oldBlocks ? undefined : positions[1]) ?? teText;
+  const te = weightAt(readWeight(hires('hrte') ?? teText), FIRST_STEP);
+  const curves = (hires('hrunet') ?? unetText).split('|').map(readWeight);
+  const dyn = named.get('dyn') ?? positions[2];
+  if (dyn !== undefined && !/^\s*\d{1,9}\s*$/.test(dyn)) {
+    throw new TagFault(`expected a whole number for dyn but received ${quoteName(dyn)}`);
   }
-  return result;
+  const window = readWindow(named);
+  const blocks = readBlocks(named.get('lbw') ?? oldBlocks);
+  const isPlain = curves.length === 1 && typeof curves[0] === 'number';
+  return {
+    ...{ name, te, unet: weightAt(curves[0] as WeightCurve, FIRST_STEP) },
+    dyn: dyn === undefined ? null : Number(dyn),
+    ...(!isPlain && { curves }),
+    ...(window && { window }),
+    ...(blocks && { blocks }),
+  };
+}
+
+function readWeight(text: string): WeightCurve {
+  const curve = readCurve(text);
+  if (curve !== null) return curve;
+  throw new TagFault(`expected a number for its weight but received ${quoteName(text)}`);
+}
+
+function readWindow(named: ReadonlyMap<string, string>): StepWindow | null {
+  const range = named.get('step')?.split('-');
+  const [start, stop] = range?.length === 2 ? range : [named.get('start'), named.get('stop')];
+  if (start === undefined && stop === undefined) return null;
+  const read = (text: string | undefined): number | null => {
+    if (text === undefined) return null;
+    const value = readNumber(text);
+    if (value !== null && value >= 0) return value;
+    throw new TagFault(`expected a step for start and stop but received ${quoteName(text)}`);
+  };
+  return { start: read(start), stop: read(stop) };
+}
+
+function readBlocks(text: string | undefined): BlockWeights | null {
+  if (text === undefined) return null;
+  const blocks = readBlockWeights(text);
+  if (blocks) return blocks;
+  throw new TagFault(
+    `expected a preset or 12, 17, 20 or 26 numbers for lbw but received ${quoteName(text)}`,
+  );
 }

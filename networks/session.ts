@@ -7,7 +7,7 @@
  */
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Graph, LoraPort } from './onnx/graph.ts';
+import type { Graph, LoraPort, WeightInput } from './onnx/graph.ts';
 import { emptyFeeds, type LoraFeeds, type PortTensor, portFeeds } from './onnx/lora-feeds.ts';
 import { encodeModel } from './onnx/proto.ts';
 
@@ -56,14 +56,20 @@ export class Network {
   readonly ports: readonly LoraPort[];
   readonly #name: string;
   readonly #session: InferenceSession;
-  /** Rank-0 factors and what goes with them for every port, made once. */
-  readonly #noLora: Record<string, Tensor>;
+  readonly #weightInputs: readonly WeightInput[];
+  /** What every run is fed with: rank-0 factors and what goes with them, and replaced weights. */
+  #base: Record<string, Tensor>;
 
-  constructor(name: string, session: InferenceSession, ports: readonly LoraPort[]) {
+  constructor(
+    name: string,
+    session: InferenceSession,
+    { loraPorts, weightInputs }: Pick<Graph, 'loraPorts' | 'weightInputs'>,
+  ) {
     this.#name = name;
     this.#session = session;
-    this.ports = ports;
-    this.#noLora = toTensors(emptyFeeds(ports));
+    this.ports = loraPorts;
+    this.#weightInputs = weightInputs;
+    this.#base = toTensors(emptyFeeds(loraPorts));
   }
 
   /**
@@ -79,7 +85,7 @@ export class Network {
     outputs: readonly string[],
     lora?: LoraFeeds,
   ): Promise<Outputs> {
-    const all: Record<string, Tensor> = { ...this.#noLora };
+    const all: Record<string, Tensor> = { ...this.#base };
     for (const [name, t] of Object.entries(feeds)) all[name] = new Tensor(t.type, t.data, t.shape);
     if (lora && lora.size > 0) Object.assign(all, toTensors(portFeeds(this.ports, lora)));
     try {
@@ -92,6 +98,19 @@ export class Network {
       );
     } catch (error) {
       throw new SessionError('SESSION_RUN', `${this.#name}: ${messageOf(error)}`, error);
+    }
+  }
+
+  /**
+   * Sets the weights that the graph was written to be fed with; needed before the first run.
+   *
+   * @param replaced  f32 by full name of the tensor, in its shape; read in every run, not copied
+   */
+  useWeights(replaced: ReadonlyMap<string, Float32Array>): void {
+    this.#base = { ...this.#base };
+    for (const { input, tensor, from, to, shape } of this.#weightInputs) {
+      const values = replaced.get(tensor) as Float32Array;
+      this.#base[input] = new Tensor('float32', values.subarray(from, to), shape);
     }
   }
 
@@ -146,7 +165,7 @@ export async function createNetwork(
         },
       },
     });
-    return new Network(name, session, graph.loraPorts);
+    return new Network(name, session, graph);
   } catch (error) {
     throw new SessionError('SESSION_CREATE', `${name}: ${messageOf(error)}`, error);
   }

@@ -1,7 +1,7 @@
 /** From a job's texts to the UNet as a sampler calls it. */
-import { type LoraPlan, planLoras } from '../lora/plan.ts';
+import type { LoraPlan } from '../lora/plan.ts';
 import { extractNetworkTags } from '../lora/syntax.ts';
-import { readLoraTags } from '../lora/tags.ts';
+import { type LoraPass, readLoraTags } from '../lora/tags.ts';
 import { encodePlan } from './conditioning/encode.ts';
 import { createNetworkCalls, type JobNetwork } from './conditioning/network-calls.ts';
 import {
@@ -15,6 +15,7 @@ import { CELL_PIXELS } from './decode.ts';
 import type { DrawJob } from './job.ts';
 import { concatConditioning } from './model/concat-conditioning.ts';
 import type { Model } from './model/model.ts';
+import { planModelLoras } from './model/plan-loras.ts';
 import { planConditioning } from './prompt/conditioning-plan.ts';
 import type { LatentShape } from './sampling/latents.ts';
 import { planSteps } from './sampling/plan.ts';
@@ -39,16 +40,21 @@ export type NetworkJob = Pick<
   firstPassCalls?: number;
 };
 
-/** Takes the tags out of the prompt and reads the files that they name. */
+/**
+ * Takes the tags out of the prompt and reads the files that they name.
+ *
+ * @param pass  for which a tag may have a weight of its own (`hr=`)
+ */
 export async function prepareLoras(
   job: NetworkJob,
   model: Model,
+  pass: LoraPass = 'first',
 ): Promise<{ prompt: string; loras: LoraPlan; messages: string[] }> {
   const { text: prompt, tags } = extractNetworkTags(job.prompt);
-  const { requests, messages } = readLoraTags(job.appliesNetworks ? tags : []);
+  const { requests, messages } = readLoraTags(job.appliesNetworks ? tags : [], pass);
   const refs = new Map(job.loras.map((ref) => [ref.name, ref]));
   const find = (name: string) => refs.get(name) ?? null;
-  const loras = await planLoras(requests, find, model.layers(), model.loras);
+  const loras = await planModelLoras(requests, find, model);
   return { prompt, loras, messages: [...messages, ...loras.messages] };
 }
 
@@ -95,7 +101,7 @@ export async function prepareNetwork(
     padCondUncondV0: options.padCondUncondV0,
     batchCondUncond: options.batchCondUncond,
     circular: job.tiling,
-    lora: loras?.feeds(model.config.unet.prefix),
+    loras,
   });
 }
 

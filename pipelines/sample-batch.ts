@@ -72,8 +72,9 @@ export async function sampleBatch(
   const report = (samplingStep: number) =>
     hooks.onProgress({ ...position, samplingStep, samplingSteps: announcedSteps });
   report(0);
-  // Loading is no part of a step's time.
-  await model.unet(job.tiling);
+  // Loading is no part of a step's time. The prediction first: it may need the UNet without LoRAs.
+  const prediction = await model.prediction();
+  await network.load();
   const begin = performance.now();
   const result = await sample({
     sampler: job.sampler,
@@ -87,7 +88,7 @@ export async function sampleBatch(
       weights: seeds.map(() => network.weights),
     },
     modelSigmas: model.sigmasFor(options),
-    prediction: await model.prediction(),
+    prediction,
     network: network.call,
     noise,
     ...(init && { init }),

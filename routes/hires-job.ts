@@ -11,6 +11,7 @@ import type { Context } from '../server/context.ts';
 import { HttpError } from '../server/errors.ts';
 import { checkPixels } from '../server/limits.ts';
 import { checkUpscale } from '../server/upscale-limits.ts';
+import { findPromptLoras } from './lora-field.ts';
 import { writePrompts } from './write-prompts.ts';
 
 /** What the second pass takes over from the first. */
@@ -85,7 +86,7 @@ export async function createHires(
     scheduler: readScheduler(request.hr_scheduler) ?? draw.scheduler,
     cfgScale: request.hr_cfg ?? draw.cfgScale,
     ...prompts,
-    loras: await context.loras.findForPrompt(prompts.prompt),
+    loras: await findPromptLoras(context, prompts.prompt, options),
     embeddings: await context.embeddings.findForPrompts([prompts.prompt, prompts.negativePrompt]),
     model: await findModel(context, request.hr_checkpoint_name, options),
     extraNoise: options.img2img_extra_noise,

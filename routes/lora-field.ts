@@ -1,30 +1,68 @@
 /** The `lora` field of stable-diffusion.cpp and koboldcpp, written as tags of the prompt. */
+import { extractNetworkTags } from '../lora/syntax.ts';
+import { readLoraTags } from '../lora/tags.ts';
+import type { Options } from '../openapi/schemas/options.ts';
+import type { LoraRef } from '../pipelines/job.ts';
+import type { Context } from '../server/context.ts';
 import { HttpError } from '../server/errors.ts';
 
-interface LoraItem {
+/** Keys of a tag that an item may have, too. */
+const KEYS = ['te', 'unet', 'dyn', 'lbw', 'start', 'stop', 'hr', 'hrte', 'hrunet'] as const;
+
+type LoraItem = {
   path?: string | undefined;
   name?: string | undefined;
   multiplier: number;
-}
+  multipliers?: readonly number[] | undefined;
+} & { [Key in (typeof KEYS)[number]]?: string | undefined };
 
 /** Characters that would end a tag, or begin another. */
 const NOT_IN_TAGS = /[<>:]/;
+/** The same within a value of a key. */
+const NOT_IN_VALUES = /[<>:=]/;
 
 /**
- * Adds a `<lora:name:multiplier>` tag for each item.
+ * Adds a `<lora:name:multiplier>` tag for each item, with the keys that it has.
  *
  * @param prompt  with or without tags of its own
  * @param items   a path counts by its file name without extension
- * @throws HttpError BAD_REQUEST for an item without a usable name
+ * @throws HttpError BAD_REQUEST for an item without a usable name, or with a value that is none
  */
 export function addLoraTags(prompt: string, items: readonly LoraItem[]): string {
-  const tags = items.map(({ path, name, multiplier }) => {
-    const file = (name || path || '').split(/[\\/]/).at(-1) ?? '';
-    const plain = file.replace(/\.safetensors$/i, '');
-    if (plain === '' || NOT_IN_TAGS.test(plain)) {
-      throw new HttpError('BAD_REQUEST', 'lora: expected the name or path of a LoRA in each item.');
-    }
-    return `<lora:${plain}:${multiplier}>`;
+  return prompt + items.map(writeTag).join('');
+}
+
+function writeTag(item: LoraItem): string {
+  const { path, name, multiplier, multipliers = [] } = item;
+  const file = (name || path || '').split(/[\\/]/).at(-1) ?? '';
+  const plain = file.replace(/\.safetensors$/i, '');
+  if (plain === '' || NOT_IN_TAGS.test(plain)) {
+    throw new HttpError('BAD_REQUEST', 'lora: expected the name or path of a LoRA in each item.');
+  }
+  const keys = KEYS.flatMap((key) => {
+    const value = item[key] ?? (key === 'unet' && multipliers.length > 0 && multipliers.join('|'));
+    if (value === false || value === undefined) return [];
+    if (!NOT_IN_VALUES.test(value)) return [`${key}=${value}`];
+    throw new HttpError('BAD_REQUEST', `lora: expected a weight for ${key} of ${plain}.`);
   });
-  return prompt + tags.join('');
+  return `<${['lora', plain, multipliers[0] ?? multiplier, ...keys].join(':')}>`;
+}
+
+/**
+ * Finds the files of a prompt's LoRAs.
+ *
+ * @throws HttpError LORA_NOT_FOUND when one is missing and the options ask for an error
+ */
+export async function findPromptLoras(
+  { loras }: Pick<Context, 'loras'>,
+  prompt: string,
+  { sdserve_missing_lora }: Pick<Options, 'sdserve_missing_lora'>,
+): Promise<LoraRef[]> {
+  const found = await loras.findForPrompt(prompt);
+  if (sdserve_missing_lora !== 'error') return found;
+  const { requests } = readLoraTags(extractNetworkTags(prompt).tags);
+  const names = new Set(found.map(({ name }) => name));
+  const missing = requests.filter(({ name }) => !names.has(name)).map(({ name }) => name);
+  if (missing.length === 0) return found;
+  throw new HttpError('LORA_NOT_FOUND', `Networks not found: ${[...new Set(missing)].join(', ')}`);
 }

@@ -17,6 +17,7 @@ import { checkPixels } from '../server/limits.ts';
 import { describeMissing } from './health.ts';
 import { createHires, planRequest } from './hires-job.ts';
 import { toJobOptions, toOutputFormat } from './job-options.ts';
+import { findPromptLoras } from './lora-field.ts';
 import { checkSupported, describeUnreadOptions } from './unsupported.ts';
 import { writePrompts } from './write-prompts.ts';
 
@@ -58,7 +59,7 @@ export async function createTxt2ImgJob(
  * Prepares what txt2img and img2img have in common.
  *
  * @throws HttpError: SAMPLER_NOT_FOUND, SCHEDULER_NOT_FOUND, MODEL_NOT_FOUND, LIMIT_EXCEEDED,
- *   UNSUPPORTED_FEATURE, SCRIPT_NOT_FOUND, BAD_REQUEST
+ *   UNSUPPORTED_FEATURE, SCRIPT_NOT_FOUND, BAD_REQUEST, LORA_NOT_FOUND
  */
 export async function prepareDraw(
   context: Context,
@@ -79,7 +80,7 @@ export async function prepareDraw(
   const job: PreparedDraw = {
     ...models,
     ...prompts,
-    loras: await context.loras.findForPrompt(prompts.prompt),
+    loras: await findPromptLoras(context, prompts.prompt, options),
     embeddings: await context.embeddings.findForPrompts([prompts.prompt, prompts.negativePrompt]),
     appliesNetworks: !request.disable_extra_networks,
     styles: request.styles ?? [],

@@ -79,7 +79,7 @@ export async function countRun(
       logSeverityLevel: 3,
       extra: { session: { model_external_initializers_file_folder_path: path.dirname(file) } },
     });
-    await new Network('counted network', session, graph.loraPorts).run(feeds, [output]);
+    await new Network('counted network', session, graph).run(feeds, [output]);
     session.endProfiling();
     await session.release();
     const [name = ''] = fs.readdirSync(folder);

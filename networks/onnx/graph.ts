@@ -17,6 +17,19 @@ export interface WeightFile {
   tensors: ReadonlyMap<string, TensorInfo>;
   /** Whether a tensor holds nothing but zeros; without it none is taken to. */
   isZero?: (tensor: TensorInfo) => boolean;
+  /** Names of tensors that are not taken from the file but fed to every run, as f32. */
+  replaced?: ReadonlySet<string>;
+}
+
+/** An input that stands for a weight, or for some rows of it. */
+export interface WeightInput {
+  input: string;
+  /** Full name of the tensor. */
+  tensor: string;
+  /** Which of its numbers. */
+  from: number;
+  to: number;
+  shape: readonly number[];
 }
 
 /** A layer that has low-rank inputs; see `low-rank.ts`. */
@@ -51,6 +64,8 @@ export class GraphError extends Error {
 export class Graph {
   readonly model: Model = { nodes: [], initializers: [], inputs: [], outputs: [] };
   readonly loraPorts: LoraPort[] = [];
+  /** What stands for replaced tensors. */
+  readonly weightInputs: WeightInput[] = [];
   /** Whether Linear and Conv layers get their two low-rank inputs. */
   readonly carriesLora: boolean;
   /** Whether convolutions wrap around the edges, for pictures that tile. */
@@ -134,6 +149,12 @@ export class Graph {
     return name;
   }
 
+  /** Bytes of all weights as f32. */
+  get weightBytes(): number {
+    const elements = this.model.initializers.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+    return 4 * elements.reduce((sum, count) => sum + count, 0);
+  }
+
   hasWeight(name: string): boolean {
     return this.#weights.tensors.has(this.#prefix + name);
   }
@@ -172,6 +193,12 @@ export class Graph {
     const shape = view.shape ?? (view.rows ? [to - from, ...tensor.shape.slice(1)] : tensor.shape);
     return this.once(`weight ${name} ${from} ${shape.join()}`, () => {
       const value = `${name}[${from}:${to}]`;
+      if (this.#weights.replaced?.has(tensor.name)) {
+        const row = shape.reduce((size, side) => size * side, 1) / (to - from);
+        const range = { from: from * row, to: to * row };
+        this.weightInputs.push({ input: value, tensor: tensor.name, ...range, shape });
+        return this.input(value, 'f32', shape);
+      }
       this.model.initializers.push({
         name: value,
         type,

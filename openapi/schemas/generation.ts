@@ -144,6 +144,20 @@ export const closingFields = {
     .describe('Parameters as A1111 writes them into pictures.'),
 };
 
+const tagKey = (what: string) => text(MAX_NAME_CHARS).optional().describe(what);
+/** What a tag may say by key: the same words and values. */
+const tagKeys = {
+  te: tagKey('Weight of the text encoders; default: `multiplier`.'),
+  unet: tagKey('Weight of the UNet, also over steps: `0@0,1.5@0.5`; default: `multiplier`.'),
+  dyn: tagKey('Ranks to use, from the first.'),
+  lbw: tagKey('Weights by block: a preset such as `OUTALL`, or 12, 17, 20 or 26 numbers.'),
+  start: tagKey('Steps before it acts; below 1: as a share of the steps.'),
+  stop: tagKey('Steps after which it no longer acts; below 1: as a share.'),
+  hr: tagKey('Weight in the second pass of a hires request.'),
+  hrte: tagKey('The same, of the text encoders alone.'),
+  hrunet: tagKey('The same, of the UNet alone.'),
+};
+
 /** LoRAs beside the prompt, as stable-diffusion.cpp and koboldcpp take them. */
 export const loraField = {
   lora: list(
@@ -151,6 +165,10 @@ export const loraField = {
       path: text(MAX_NAME_CHARS).optional().describe('File name, with or without extension.'),
       name: text(MAX_NAME_CHARS).optional().describe('Name as in `GET /sdapi/v1/loras`.'),
       multiplier: float(-100, 100).default(1).describe('Weight.'),
+      multipliers: list(float(-100, 100), MAX_LORAS)
+        .optional()
+        .describe('UNet weights, one per picture of a batch, in turns; win over `multiplier`.'),
+      ...tagKeys,
     }),
     MAX_LORAS,
   )

@@ -285,6 +285,11 @@ export const Options = z
     lora_bundled_ti_to_infotext: bool()
       .default(true)
       .describe('Print embeddings that a LoRA carries among `TI hashes`, with its name.'),
+    sdserve_missing_lora: oneOf(['comment', 'error'])
+      .default('comment')
+      .describe(
+        'What a LoRA that does not exist does: `comment` draws without it and says so in `info.comments`, as the web UI; `error` answers 404.',
+      ),
     lora_functional: bool().default(false).describe(UNUSED),
     lora_in_memory_limit: whole(0, 100).default(0).describe(UNUSED),
     textual_inversion_add_hashes_to_infotext: bool().default(true).describe('Print `TI hashes`.'),

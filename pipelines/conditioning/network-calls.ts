@@ -1,4 +1,5 @@
 /** The UNet as the samplers call it: rows of latents with the conditioning that their step asks for. */
+import type { LoraPlan } from '../../lora/plan.ts';
 import type { LoraFeeds, TensorData, Network as Unet } from '../../networks/session.ts';
 import { assertFinite } from '../errors.ts';
 import type { Model } from '../model/model.ts';
@@ -25,8 +26,8 @@ export interface NetworkCallOptions {
   /** Run cond and uncond in one batch. */
   batchCondUncond: boolean;
   circular: boolean;
-  /** Factors for the UNet's layers; undefined for none. */
-  lora?: LoraFeeds | undefined;
+  /** What changes the UNet's layers; undefined for nothing. */
+  loras?: LoraPlan | undefined;
   /** Of the encoded texts; for the infotext only. */
   embeddings?: PromptEmbeddings;
 }
@@ -35,6 +36,8 @@ export interface NetworkCallOptions {
 interface Run {
   /** Indices of the call's rows. */
   rows: number[];
+  /** A picture whose LoRA weights are those of all rows. */
+  picture: number;
   context: TensorData;
   /** SDXL's vector; null for SD 1.x and 2.x. */
   y: TensorData | null;
@@ -43,6 +46,8 @@ interface Run {
 /** The network of one job, and what its conditioning says about guidance. */
 export interface JobNetwork {
   call: Network;
+  /** Makes the UNet ready, so that the first call does not have to. */
+  load(): Promise<unknown>;
   /** Weights of the AND parts, the same for every picture of a batch. */
   weights: readonly number[];
   /** What its prompts made of embeddings. */
@@ -61,8 +66,17 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
   // long prompts and large batches is hundreds of megabytes.
   let latest: { key: string; runs: Run[] } | null = null;
   const weights = options.plan.positive.map(({ weight }) => weight);
+  const { prefix, inChannels } = model.config.unet;
+  const { loras } = options;
+  const merges = loras?.merges(prefix);
+  const load = () => model.unet(options.circular, merges);
+  const fixed = loras?.varies ? undefined : loras?.feeds(prefix);
+  const feedsOf = ({ step, totalSteps }: NetworkCall, { picture }: Run): LoraFeeds | undefined =>
+    loras?.varies
+      ? loras.feeds(prefix, loras.weightsAt({ step, steps: totalSteps, picture }))
+      : fixed;
   const call: Network = async (call) => {
-    const unet = await model.unet(options.circular);
+    const unet = await load();
     const refs = refsOf(call, options.plan);
     const key = refs.map(refKey).join();
     if (latest?.key !== key) latest = { key, runs: arrange(call.rows, refs, model, options) };
@@ -74,7 +88,8 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
     const whole = runs.length === 1;
     const out = whole ? null : new Float32Array(call.rows.length * size);
     for (const run of runs) {
-      const result = await runUnet(unet, call, run, options, model.config.unet.inChannels);
+      const lora = feedsOf(call, run);
+      const result = await runUnet({ unet, lora, inChannels }, call, run, options.extraChannels);
       assertFinite('UNet', model.checkpoint.name, result);
       if (!out) return result;
       run.rows.forEach((row, i) => {
@@ -83,7 +98,7 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
     }
     return out as Float32Array;
   };
-  return { call, weights, embeddings: options.embeddings ?? noPromptEmbeddings };
+  return { call, load, weights, embeddings: options.embeddings ?? noPromptEmbeddings };
 }
 
 function refsOf(call: NetworkCall, plan: ConditioningPlan): CondRef[] {
@@ -107,8 +122,11 @@ function arrange(
   if (options.padCondUncondV0) own.fill(longestCond);
   const lengths = options.padCondUncond ? own.map(() => Math.max(...own)) : own;
   const groups = new Map<string, number[]>();
+  const period = options.loras?.period ?? 1;
+  const pictures = rows.map(({ image }) => image % period);
   rows.forEach((_, i) => {
-    const key = options.batchCondUncond ? `${lengths[i]}` : `${lengths[i]} ${isUncond[i]}`;
+    const apart = options.batchCondUncond ? '' : isUncond[i];
+    const key = `${lengths[i]} ${pictures[i]} ${apart}`;
     groups.set(key, [...(groups.get(key) ?? []), i]);
   });
   const { contextDim, admChannels } = model.config.unet;
@@ -130,6 +148,7 @@ function arrange(
     });
     return {
       rows: members,
+      picture: pictures[members[0] as number] as number,
       context: { type: 'float32', data: context, shape: [members.length, tokens, contextDim] },
       y: options.sizes ? { type: 'float32', data: y, shape: [members.length, admChannels] } : null,
     };
@@ -141,12 +160,18 @@ function repeat(target: Float32Array, begin: number, filler: Float32Array): void
   for (let at = begin; at < target.length; at += filler.length) target.set(filler, at);
 }
 
+/** What a run is made with; `inChannels` may be more than a latent has. */
+interface Means {
+  unet: Unet;
+  lora: LoraFeeds | undefined;
+  inChannels: number;
+}
+
 async function runUnet(
-  unet: Unet,
+  { unet, lora, inChannels }: Means,
   call: NetworkCall,
   { rows, context, y }: Run,
-  { extraChannels: extra, lora }: NetworkCallOptions,
-  inChannels: number,
+  extra: NetworkCallOptions['extraChannels'],
 ): Promise<Float32Array> {
   const [, channels, height, width] = call.shape;
   const size = countValues([channels, height, width]);

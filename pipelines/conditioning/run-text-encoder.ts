@@ -27,7 +27,7 @@ export interface EncoderOutputs {
 }
 
 /** What LoRAs do to the text encoders. */
-export type EncoderLoras = Pick<LoraPlan, 'feeds' | 'fingerprint'>;
+export type EncoderLoras = Pick<LoraPlan, 'feeds' | 'merges' | 'fingerprint'>;
 
 /** Which options reach a text encoder. */
 type RunOptions = Pick<JobOptions, 'clipSkip' | 'sdxlClipLSkip' | 'keepsConditioning'>;
@@ -77,7 +77,7 @@ async function runBatch(
   const key = `${config.prefix} ${hiddenName} ${loras?.fingerprint(config.prefix) ?? ''} ${tokens}`;
   const known = isKept ? model.encoded.get(key) : undefined;
   if (known) return known;
-  const network = await model.textEncoder(config);
+  const network = await model.textEncoder(config, loras?.merges(config.prefix));
   const isPooled = config.role === 'G';
   const run = await network.run(
     feedTokens(chunks, config, embeddings),

@@ -114,7 +114,7 @@ async function prepare(
     ...job.options,
     denoisingStrength: null,
   });
-  const { prompt, loras, messages } = await prepareLoras(second, model);
+  const { prompt, loras, messages } = await prepareLoras(second, model, 'hires');
   // SDXL is told the size before it is cut.
   const described = { ...second, ...hires.enlarged, firstPassCalls };
   const extra = await concatConditioning(model, latent.shape, job.tiling);

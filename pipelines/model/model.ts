@@ -1,6 +1,6 @@
 /** A checkpoint in use: its networks, made when first needed and given back when memory asks. */
-import path from 'node:path';
 import { listLayers, type ModelLayers } from '../../lora/layers.ts';
+import type { Merge } from '../../lora/merge.ts';
 import { LoraStore } from '../../lora/store.ts';
 import type {
   ModelConfig,
@@ -13,17 +13,18 @@ import {
   readHeader,
   type SafetensorsFile,
 } from '../../networks/checkpoint/safetensors.ts';
-import { isZeroTensor } from '../../networks/checkpoint/zero-tensor.ts';
-import type { Graph, WeightFile } from '../../networks/onnx/graph.ts';
-import { createNetwork, type Network } from '../../networks/session.ts';
+import type { WeightFile } from '../../networks/onnx/graph.ts';
+import type { Network } from '../../networks/session.ts';
 import { writeTextEncoder } from '../../networks/text-encoder.ts';
 import { writeUnet } from '../../networks/unet.ts';
 import { writeVaeDecoder, writeVaeEncoder } from '../../networks/vae.ts';
 import { RunCache } from '../conditioning/run-cache.ts';
 import type { EngineSettings, JobOptions, ModelFile } from '../job.ts';
 import { createModelSigmas, type ModelSigmas } from '../sampling/model-sigmas.ts';
-import { refuseChanged, refuseOverwritten } from './file-guard.ts';
+import { refuseOverwritten } from './file-guard.ts';
 import { type FoundVae, findVae } from './find-vae.ts';
+import { KeptNetworks } from './kept-networks.ts';
+import { MergedWeights } from './merged-weights.ts';
 import { probePrediction } from './probe-prediction.ts';
 
 /** What a model is made of and where. */
@@ -32,8 +33,6 @@ interface Parts {
   file: SafetensorsFile;
   config: ModelConfig;
 }
-
-type Kind = 'text' | 'unet' | 'decoder' | 'encoder';
 
 export class Model {
   readonly checkpoint: ModelFile;
@@ -44,7 +43,8 @@ export class Model {
   readonly encoded = new RunCache();
   readonly #parts: Parts;
   readonly #settings: EngineSettings;
-  readonly #networks = new Map<string, { kind: Kind; network: Network }>();
+  readonly #networks: KeptNetworks;
+  readonly #merged: MergedWeights;
   #vae: FoundVae;
   #prediction: 'eps' | 'v' | null;
   #layers: ModelLayers | null = null;
@@ -55,6 +55,8 @@ export class Model {
     this.#parts = parts;
     this.#vae = vae;
     this.#settings = settings;
+    this.#merged = new MergedWeights(parts.file);
+    this.#networks = new KeptNetworks(settings, this.#merged);
     this.#prediction = parts.config.predictionUncertain ? null : parts.config.prediction;
   }
 
@@ -95,7 +97,7 @@ export class Model {
     const current = this.#vae.file;
     if (current.path === (vae?.path ?? file.path) && isUnchanged(current)) return;
     this.#vae = await findVae(checkpoint, file, config, vae);
-    await this.#releaseWhere((kind) => kind === 'decoder' || kind === 'encoder');
+    await this.#networks.release(['decoder', 'encoder']);
   }
 
   /**
@@ -131,88 +133,53 @@ export class Model {
     return this.#prediction;
   }
 
-  async textEncoder(config: TextEncoderConfig): Promise<Network> {
-    // A text encoder runs once per prompt: converting its weights then costs less than the memory
-    // of keeping them converted.
-    return this.#use('text', config.prefix, this.#parts.file, true, (weights) =>
-      writeTextEncoder(weights, config),
-    );
+  /**
+   * Merges LoRAs into what they change of one network, so that one that cannot be merged is known
+   * before anything runs; the result is kept for the network.
+   *
+   * @throws MergeError when one of them cannot be merged; CheckpointError
+   */
+  async prepareMerges(merges: readonly Merge[]): Promise<void> {
+    if (merges.length > 0) await this.#merged.get(merges);
   }
 
-  /** @param circular  whether convolutions wrap around, for pictures that tile */
-  async unet(circular: boolean): Promise<Network> {
+  /** @param merges  of a plan for this encoder */
+  async textEncoder(config: TextEncoderConfig, merges: readonly Merge[] = []): Promise<Network> {
+    const { file } = this.#parts;
+    // A text encoder runs once per prompt: converting its weights then costs less than the memory
+    // of keeping them converted.
+    const form = { kind: 'text', key: config.prefix, keepsHalf: true } as const;
+    const write = (weights: WeightFile) => writeTextEncoder(weights, config);
+    return this.#networks.use({ ...form, file, merges, write });
+  }
+
+  /**
+   * @param circular  whether convolutions wrap around, for pictures that tile
+   * @param merges    of a plan for the UNet
+   */
+  async unet(circular: boolean, merges: readonly Merge[] = []): Promise<Network> {
+    const { file } = this.#parts;
     const keepsHalf = this.#settings.memoryMode === 'lowvram';
-    return this.#use('unet', `unet ${circular}`, this.#parts.file, keepsHalf, (weights) =>
-      writeUnet(weights, this.config.unet, { circular }),
-    );
+    const form = { kind: 'unet', key: `unet ${circular}`, keepsHalf } as const;
+    const write = (weights: WeightFile) => writeUnet(weights, this.config.unet, { circular });
+    return this.#networks.use({ ...form, file, merges, write });
   }
 
   async decoder(circular: boolean): Promise<Network> {
-    return this.#use('decoder', `decoder ${circular}`, this.#vae.file, false, (weights) =>
-      writeVaeDecoder(weights, this.vae, { circular }),
-    );
+    const { file } = this.#vae;
+    const write = (weights: WeightFile) => writeVaeDecoder(weights, this.vae, { circular });
+    return this.#networks.use({ kind: 'decoder', key: `decoder ${circular}`, file, write });
   }
 
   async encoder(circular: boolean): Promise<Network> {
-    return this.#use('encoder', `encoder ${circular}`, this.#vae.file, false, (weights) =>
-      writeVaeEncoder(weights, this.vae, { circular }),
-    );
+    const { file } = this.#vae;
+    const write = (weights: WeightFile) => writeVaeEncoder(weights, this.vae, { circular });
+    return this.#networks.use({ kind: 'encoder', key: `encoder ${circular}`, file, write });
   }
 
-  async #use(
-    kind: Kind,
-    key: string,
-    file: SafetensorsFile,
-    keepsHalf: boolean,
-    write: (weights: WeightFile) => Graph,
-  ): Promise<Network> {
-    const known = this.#networks.get(key);
-    if (known) return known.network;
-    await this.#makeRoom(kind, key);
-    // Before, because the runtime's own error for a missing file says little; after, because the
-    // file may have changed while it was read.
-    refuseChanged(file);
-    const name = `${kind} of ${path.basename(file.path)}`;
-    const graph = write({
-      location: path.basename(file.path),
-      tensors: file.tensors,
-      isZero: (tensor) => isZeroTensor(file, tensor),
-    });
-    const { device, threads } = this.#settings;
-    const network = await createNetwork(name, graph, file.path, {
-      device,
-      threads,
-      keepsHalf,
-      // The pools of networks that run seldom would only hold on to their largest run.
-      hasArena: kind === 'unet',
-      blocksConvolutions: kind === 'decoder' || kind === 'encoder',
-    });
-    this.#networks.set(key, { kind, network });
-    refuseChanged(file);
-    return network;
-  }
-
-  /** Gives back what the memory mode does not keep beside a network of this kind. */
-  async #makeRoom(kind: Kind, key: string): Promise<void> {
-    const keepsOthers = this.#settings.memoryMode === 'normal';
-    await this.#releaseWhere((otherKind, other) => {
-      // The same network in its other (tiling) form is never kept beside this one.
-      const isSibling = otherKind === kind && kind !== 'text';
-      if (other === key || (keepsOthers && !isSibling)) return false;
-      return otherKind !== 'text' || kind !== 'text';
-    });
-  }
-
-  /** Gives back every network. */
+  /** Gives back every network, and what was merged for them. */
   async release(): Promise<void> {
-    await this.#releaseWhere(() => true);
-  }
-
-  async #releaseWhere(isUnwanted: (kind: Kind, key: string) => boolean): Promise<void> {
-    for (const [key, { kind, network }] of [...this.#networks]) {
-      if (!isUnwanted(kind, key)) continue;
-      this.#networks.delete(key);
-      await network.release();
-    }
+    await this.#networks.release();
+    this.#merged.clear();
   }
 }

@@ -28,6 +28,8 @@ export interface NetworkCall {
   sigma: number;
   /** 0-based sampler step the call belongs to. */
   step: number;
+  /** Steps the run is expected to make. */
+  totalSteps: number;
   /** 0-based model call within this run; decides prompt editing. */
   call: number;
   /** Calls the run is expected to make. */
@@ -44,6 +46,8 @@ export interface GuidedNetworkOptions {
   guidance: GuidanceOptions;
   /** Calls the run is expected to make. */
   totalCalls: number;
+  /** Steps the run is expected to make; default: as many as calls. */
+  totalSteps?: number;
   /** Whether the uncond prediction is wanted even where guidance does not need it (CFG++). */
   keepsUncond: boolean;
   /** Asked before every call; true stops the run. */
@@ -126,6 +130,7 @@ export function createGuidedNetwork(options: GuidedNetworkOptions): GuidedNetwor
         timestep,
         sigma,
         step: this.step,
+        totalSteps: options.totalSteps ?? totalCalls,
         call: calls,
         totalCalls,
       });

@@ -48,6 +48,7 @@ export async function sample(request: SampleRequest): Promise<SampleResult> {
     shape: noise.shape,
     guidance: { ...guidance, cfgScale: guidance.cfgScale * (entry.cfgFactor ?? 1) },
     totalCalls: plan.totalCalls,
+    totalSteps: plan.stepsExecuted ?? plan.announcedSteps,
     keepsUncond: entry.keepsUncond ?? false,
     ...(request.shouldStop && { shouldStop: request.shouldStop }),
   });

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { extractNetworkTags } from '../../lora/syntax.ts';
-import { readLoraField, readLoraTags } from '../../lora/tags.ts';
+import { type LoraPass, readLoraTags } from '../../lora/tags.ts';
 
-const read = (prompt: string) => readLoraTags(extractNetworkTags(prompt).tags);
+const read = (prompt: string, pass?: LoraPass) =>
+  readLoraTags(extractNetworkTags(prompt).tags, pass);
 
 describe('readLoraTags', () => {
   it.each([
@@ -37,7 +38,11 @@ describe('readLoraTags', () => {
     ['<lora:a:1e999>', /weight/],
     ['<lora:a:1:1:1.5>', /dyn.*"1.5"/],
     ['<lora:a:1:1:-1>', /dyn/],
-    ['<lora:a:lbw=ALL>', /key "lbw"/],
+    ['<lora:a:lbw=1,2,3>', /preset or 12, 17, 20 or 26 numbers.*"1,2,3"/],
+    ['<lora:a:0@0,x@1>', /weight.*"0@0,x@1"/],
+    ['<lora:a:1:2|>', /weight.*""/],
+    ['<lora:a:start=x>', /step.*"x"/],
+    ['<lora:a:stop=-1>', /step.*"-1"/],
     ['<hypernet:a:1>', /hypernet "a".*not supported/],
   ])('%s is left out with a sentence, the others are not', (prompt, message) => {
     const { requests, messages } = read(`${prompt}<lora:b:2>`);
@@ -56,25 +61,54 @@ describe('readLoraTags', () => {
   });
 });
 
-describe('readLoraField', () => {
-  it('reads names and paths', () => {
-    const items = [
-      { path: 'sub/a.safetensors', multiplier: 1.5 },
-      { name: 'b', path: '', multiplier: -1 },
-    ];
-    expect(readLoraField(items)).toEqual({
-      requests: [
-        { name: 'sub/a.safetensors', te: 1.5, unet: 1.5, dyn: null },
-        { name: 'b', te: -1, unet: -1, dyn: null },
-      ],
+describe('what extensions added', () => {
+  const first = (prompt: string, pass?: LoraPass) => read(prompt, pass).requests[0];
+
+  it('keys that nobody knows are passed over, as in the web UI', () => {
+    expect(read('<lora:a:2:future=x>')).toEqual({
+      requests: [{ name: 'a', te: 2, unet: 2, dyn: null }],
       messages: [],
     });
   });
 
-  it('leaves out what names nothing or weighs nothing finite', () => {
-    const items = [{ multiplier: 1 }, { name: 'a', multiplier: Number.NaN }];
-    const { requests, messages } = readLoraField(items);
-    expect(requests).toEqual([]);
-    expect(messages).toHaveLength(2);
+  it('weights over steps; the text encoders keep that of the first', () => {
+    const curve = {
+      unit: 'share',
+      points: [
+        { at: 0, weight: 0.25 },
+        { at: 0.5, weight: 1.5 },
+      ],
+    };
+    const expected = { name: 'a', te: 0.25, unet: 0.25, dyn: null, curves: [curve] };
+    expect(first('<lora:a:1.5@0.5,0.25@0>')).toEqual(expected);
+    expect(first('<lora:a:te=1:unet=0.25@0;1.5@.5>')).toEqual({ ...expected, te: 1 });
+  });
+
+  it('a weight for each picture', () => {
+    expect(first('<lora:a:1:2|3>')).toMatchObject({ te: 1, unet: 2, curves: [2, 3] });
+  });
+
+  it('hr, hrte and hrunet count in the second pass alone', () => {
+    const tag = '<lora:a:0.5:hr=2:hrte=0>';
+    expect(first(tag)).toMatchObject({ te: 0.5, unet: 0.5 });
+    expect(first(tag, 'hires')).toMatchObject({ te: 0, unet: 2 });
+    expect(first('<lora:a:0.5:1:hrunet=0>', 'hires')).toMatchObject({ te: 0.5, unet: 0 });
+    expect(first('<lora:a:0.5:1>', 'hires')).toMatchObject({ te: 0.5, unet: 1 });
+  });
+
+  it.each([
+    ['start=3', { start: 3, stop: null }],
+    ['stop=0.4', { start: null, stop: 0.4 }],
+    ['step=2-8', { start: 2, stop: 8 }],
+  ])('%s', (key, window) => {
+    expect(first(`<lora:a:1:${key}>`)).toEqual({ name: 'a', te: 1, unet: 1, dyn: null, window });
+  });
+
+  it('block weights by key, and in the old form at the place of the UNet’s weight', () => {
+    const blocks = first('<lora:a:0.5:lbw=OUTS>')?.blocks;
+    expect(blocks?.get('OUT7')).toBe(1);
+    expect(first('<lora:a:0.5:OUTS>')).toEqual({
+      ...{ name: 'a', te: 0.5, unet: 0.5, dyn: null, blocks },
+    });
   });
 });

@@ -51,6 +51,7 @@ async function call(
     step: at,
     call: at,
     totalCalls: 20,
+    totalSteps: 20,
   });
   return rows.map((_, i) => out.slice(i * SIZE, (i + 1) * SIZE));
 }
