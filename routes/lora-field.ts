@@ -1,6 +1,4 @@
 /** The `lora` field of stable-diffusion.cpp and koboldcpp, written as tags of the prompt. */
-import { extractNetworkTags } from '../lora/syntax.ts';
-import { readLoraTags } from '../lora/tags.ts';
 import type { Options } from '../openapi/schemas/options.ts';
 import type { LoraRef } from '../pipelines/job.ts';
 import type { Context } from '../server/context.ts';
@@ -60,9 +58,8 @@ export async function findPromptLoras(
 ): Promise<LoraRef[]> {
   const found = await loras.findForPrompt(prompt);
   if (sdserve_missing_lora !== 'error') return found;
-  const { requests } = readLoraTags(extractNetworkTags(prompt).tags);
   const names = new Set(found.map(({ name }) => name));
-  const missing = requests.filter(({ name }) => !names.has(name)).map(({ name }) => name);
+  const missing = loras.namesIn(prompt).filter((name) => !names.has(name));
   if (missing.length === 0) return found;
-  throw new HttpError('LORA_NOT_FOUND', `Networks not found: ${[...new Set(missing)].join(', ')}`);
+  throw new HttpError('LORA_NOT_FOUND', `Networks not found: ${missing.join(', ')}`);
 }

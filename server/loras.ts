@@ -133,6 +133,12 @@ export class Loras {
     return entry && this.find(entry.alias) === entry ? entry.alias : entry?.loraName;
   }
 
+  /** Names that a prompt's tags say, each once. */
+  namesIn(prompt: string): string[] {
+    const { requests } = readLoraTags(extractNetworkTags(prompt).tags);
+    return [...new Set(requests.map(({ name }) => name))];
+  }
+
   /**
    * Finds the files that a prompt's tags name; for a name that is not known the folder is looked
    * through once more, as the web UI does.
@@ -140,8 +146,7 @@ export class Loras {
    * @returns a file for each name that exists, called as its tag calls it
    */
   async findForPrompt(prompt: string): Promise<LoraRef[]> {
-    const { requests } = readLoraTags(extractNetworkTags(prompt).tags);
-    const names = [...new Set(requests.map(({ name }) => name))];
+    const names = this.namesIn(prompt);
     if (names.some((name) => findLora(this.#catalogue, name) === null)) await this.refresh();
     return names.flatMap((name) => {
       const entry = findLora(this.#catalogue, name);
