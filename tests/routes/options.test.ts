@@ -83,10 +83,10 @@ describe('writing', () => {
       jpeg_quality: null,
       outdir_txt2img_samples: '/etc',
       sd_checkpoint_hash: 'abc',
-      api_enable_requests: false,
+      api_enable_requests: true,
     });
     expect(status).toBe(200);
-    expect(await read()).toMatchObject({ jpeg_quality: 80, api_enable_requests: true });
+    expect(await read()).toMatchObject({ jpeg_quality: 80, api_enable_requests: false });
     expect(JSON.stringify(await read())).not.toContain('nonsense');
     expect(String((await read()).outdir_txt2img_samples)).toContain(server.folder);
     expect(saved()).not.toHaveProperty('nonsense');
