@@ -1,3 +1,8 @@
+import { setImmediate } from 'node:timers/promises';
+
+/** Numbers that are transformed before the event loop gets its turn: some 10 ms. */
+const NUMBERS_PER_TURN = 64 * 1_024;
+
 /** A plane of complex numbers, row by row. */
 export interface ComplexPlane {
   width: number;
@@ -14,11 +19,16 @@ export function toComplex(width: number, height: number, re: Float64Array): Comp
 /**
  * Transforms a plane in place with the discrete Fourier transform, scaled so that the inverse is its mirror.
  *
- * Any size works; it is fast where the sides are small multiples of powers of two.
+ * Any size works; it is fast where the sides are small multiples of powers of two. The event loop gets its turn
+ * in between.
  *
  * @param inverse  whether to go back
  */
-export function transformPlane({ width, height, re, im }: ComplexPlane, inverse: boolean): void {
+export async function transformPlane(
+  { width, height, re, im }: ComplexPlane,
+  inverse: boolean,
+): Promise<void> {
+  const rest = createRest();
   const row = makeTransform(width, inverse);
   const line = { re: new Float64Array(width), im: new Float64Array(width) };
   for (let y = 0; y < height; y++) {
@@ -28,6 +38,7 @@ export function transformPlane({ width, height, re, im }: ComplexPlane, inverse:
     const done = row(line);
     re.set(done.re, at);
     im.set(done.im, at);
+    await rest(width);
   }
   const column = makeTransform(height, inverse);
   const stack = { re: new Float64Array(height), im: new Float64Array(height) };
@@ -41,7 +52,19 @@ export function transformPlane({ width, height, re, im }: ComplexPlane, inverse:
       re[y * width + x] = done.re[y]!;
       im[y * width + x] = done.im[y]!;
     }
+    await rest(height);
   }
+}
+
+/** Returns what waits a turn whenever enough numbers have been worked on. */
+function createRest(): (numbers: number) => Promise<void> | undefined {
+  let done = 0;
+  return (numbers) => {
+    done += numbers;
+    if (done < NUMBERS_PER_TURN) return undefined;
+    done = 0;
+    return setImmediate();
+  };
 }
 
 interface Line {
@@ -58,46 +81,56 @@ function makeTransform(size: number, inverse: boolean): (line: Line) => Line {
     (_, k) => sign * Math.sin((2 * Math.PI * k) / size),
   );
   const scale = 1 / Math.sqrt(size);
+  const outRe = new Float64Array(size);
+  const outIm = new Float64Array(size);
 
-  function step(source: Line, from: number, stride: number, n: number, target: Line, at: number) {
-    if (n % 2 === 1) return sumUp(source, from, stride, n, target, at);
+  function step(source: Line, from: number, stride: number, n: number, at: number) {
+    if (n === 1) {
+      outRe[at] = source.re[from]!;
+      outIm[at] = source.im[from]!;
+      return;
+    }
+    if (n % 2 === 1) return sumUp(source, from, stride, n, at);
     const half = n / 2;
-    step(source, from, stride * 2, half, target, at);
-    step(source, from + stride, stride * 2, half, target, at + half);
+    step(source, from, stride * 2, half, at);
+    step(source, from + stride, stride * 2, half, at + half);
     for (let k = 0; k < half; k++) {
-      const [c, s] = [cos[k * stride]!, sin[k * stride]!];
-      const [even, odd] = [at + k, at + half + k];
-      const re = target.re[odd]! * c - target.im[odd]! * s;
-      const im = target.re[odd]! * s + target.im[odd]! * c;
-      target.re[odd] = target.re[even]! - re;
-      target.im[odd] = target.im[even]! - im;
-      target.re[even]! += re;
-      target.im[even]! += im;
+      const c = cos[k * stride]!;
+      const s = sin[k * stride]!;
+      const even = at + k;
+      const odd = even + half;
+      const a = outRe[odd]!;
+      const b = outIm[odd]!;
+      const re = a * c - b * s;
+      const im = a * s + b * c;
+      outRe[odd] = outRe[even]! - re;
+      outIm[odd] = outIm[even]! - im;
+      outRe[even]! += re;
+      outIm[even]! += im;
     }
   }
 
-  function sumUp(source: Line, from: number, stride: number, n: number, target: Line, at: number) {
+  function sumUp(source: Line, from: number, stride: number, n: number, at: number) {
     for (let k = 0; k < n; k++) {
       let [re, im] = [0, 0];
       for (let i = 0; i < n; i++) {
         const turn = ((i * k) % n) * stride;
-        const [c, s] = [cos[turn]!, sin[turn]!];
-        const [a, b] = [source.re[from + i * stride]!, source.im[from + i * stride]!];
-        re += a * c - b * s;
-        im += a * s + b * c;
+        const a = source.re[from + i * stride]!;
+        const b = source.im[from + i * stride]!;
+        re += a * cos[turn]! - b * sin[turn]!;
+        im += a * sin[turn]! + b * cos[turn]!;
       }
-      target.re[at + k] = re;
-      target.im[at + k] = im;
+      outRe[at + k] = re;
+      outIm[at + k] = im;
     }
   }
 
-  const target = { re: new Float64Array(size), im: new Float64Array(size) };
   return (line) => {
-    step(line, 0, 1, size, target, 0);
+    step(line, 0, 1, size, 0);
     for (let i = 0; i < size; i++) {
-      target.re[i]! *= scale;
-      target.im[i]! *= scale;
+      outRe[i]! *= scale;
+      outIm[i]! *= scale;
     }
-    return target;
+    return { re: outRe, im: outIm };
   };
 }

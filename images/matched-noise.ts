@@ -20,7 +20,7 @@ export interface NoiseShape {
  * Returns a picture whose masked area holds noise with the spectrum and the colours of the rest, which is what
  * "Outpainting mk2" lets a model begin with.
  *
- * The event loop gets its turn between two transforms.
+ * The event loop gets its turn in between.
  *
  * @param image  three channels; black where nothing is; not changed
  * @param mask   one channel, same size, 255 = to be filled; not changed
@@ -44,6 +44,7 @@ export async function matchNoise(image: Raster, mask: Raster, shape: NoiseShape)
   for (let c = 0; c < CHANNELS; c++) {
     const channel = channels[c]!;
     const levelled = shaped[c]!.map((value) => (value - lowest) / span);
+    await setImmediate();
     const matched = matchValues(levelled, channel, shares);
     for (let i = 0; i < matched.length; i++) {
       const value = channel[i]! * (1 - shares[i]!) + matched[i]! * shares[i]!;
@@ -66,21 +67,18 @@ async function shapeNoise(
   falloff: number,
 ): Promise<Float64Array> {
   const source = toComplex(width, height, picture);
-  transformPlane(source, false);
-  await setImmediate();
+  await transformPlane(source, false);
   const spectrum = toComplex(width, height, noise);
-  transformPlane(spectrum, false);
-  await setImmediate();
+  await transformPlane(spectrum, false);
   fadeHigh(spectrum);
   for (let i = 0; i < source.re.length; i++) {
-    const magnitude = Math.hypot(source.re[i]!, source.im[i]!);
+    const magnitude = Math.sqrt(source.re[i]! ** 2 + source.im[i]! ** 2);
     const power = spectrum.re[i]! ** 2 + spectrum.im[i]! ** 2;
     const factor = magnitude > 0 ? (power * magnitude ** falloff) / magnitude : 0;
     source.re[i]! *= factor;
     source.im[i]! *= factor;
   }
-  transformPlane(source, true);
-  await setImmediate();
+  await transformPlane(source, true);
   return source.re;
 }
 
@@ -105,18 +103,25 @@ function matchValues(
   shares: Float64Array,
 ): Float64Array {
   const examples = picture.filter((_, i) => shares[i]! < EXAMPLE).sort();
-  const masked = Uint32Array.from(values.keys()).filter((i) => shares[i]! > MATCHED);
+  const masked = values.filter((_, i) => shares[i]! > MATCHED).sort();
   if (examples.length === 0) return values;
-  masked.sort((a, b) => values[a]! - values[b]!);
-  const matched = values.slice();
-  masked.forEach((pixel, rank) => {
-    const at = ((rank + 1) / masked.length) * examples.length - 1;
-    const low = Math.max(0, Math.floor(at));
-    const high = Math.min(examples.length - 1, low + 1);
-    const part = Math.max(0, at - low);
-    matched[pixel] = examples[low]! * (1 - part) + examples[high]! * part;
+  return values.map((value, i) => {
+    if (shares[i]! <= MATCHED) return value;
+    const rank = countUpTo(masked, value) / masked.length;
+    return examples[Math.max(0, Math.ceil(rank * examples.length) - 1)]!;
   });
-  return matched;
+}
+
+/** How many of some sorted values are at most this. */
+function countUpTo(sorted: Float64Array, value: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle]! <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Uniform noise 0 … 1, one plane per channel, drawn towards grey. */
@@ -124,11 +129,14 @@ function makeNoise(pixels: number, colorVariation: number): Float64Array[] {
   const random = createRandom(NOISE_SEED);
   const planes = Array.from({ length: CHANNELS }, () => new Float64Array(pixels));
   for (let i = 0; i < pixels; i++) {
-    const values = planes.map(random);
-    const grey = values.reduce((sum, value) => sum + value, 0) / CHANNELS;
-    planes.forEach((plane, c) => {
-      plane[i] = values[c]! * colorVariation + grey * (1 - colorVariation);
-    });
+    let grey = 0;
+    for (const plane of planes) {
+      plane[i] = random();
+      grey += plane[i]! / CHANNELS;
+    }
+    for (const plane of planes) {
+      plane[i] = plane[i]! * colorVariation + grey * (1 - colorVariation);
+    }
   }
   return planes;
 }
