@@ -59,8 +59,8 @@ async function main(): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
   const call = createCaller(options, agent);
   const end = performance.now() + options.seconds * 1000;
-  const cheap: Tally = { ms: [], refused: 0, errors: new Map() };
-  const drawn: Tally = { ms: [], refused: 0, errors: new Map() };
+  const tallies = new Map(CHEAP_PATHS.map((path) => [path, createTally()]));
+  const drawn = createTally();
   const memory: number[] = [];
   const clients = Array.from({ length: options.clients }, async (_, client) => {
     const isDrawing = client % DRAWING_EVERY === 0;
@@ -69,7 +69,7 @@ async function main(): Promise<void> {
       const path = CHEAP_PATHS[turn % CHEAP_PATHS.length] as string;
       const waitMs = isDrawing
         ? await measure(drawn, () => call('/sdapi/v1/txt2img', drawing(options.steps, turn)))
-        : await measure(cheap, () => call(path, null));
+        : await measure(tallies.get(path) as Tally, () => call(path, null));
       await sleep(waitMs + Math.random() * 2 * options.thinkMs);
     }
   });
@@ -82,8 +82,13 @@ async function main(): Promise<void> {
   await Promise.all([...clients, watch]);
   memory.push(await readMemory(call));
   agent.destroy();
-  report(options, { cheap, drawn, memory });
-  process.exitCode = cheap.errors.size + drawn.errors.size > 0 ? 1 : 0;
+  report(options, { tallies, drawn, memory });
+  const all = [drawn, ...tallies.values()];
+  process.exitCode = all.some(({ errors }) => errors.size > 0) ? 1 : 0;
+}
+
+function createTally(): Tally {
+  return { ms: [], refused: 0, errors: new Map() };
 }
 
 function readOptions(): LoadOptions {
@@ -171,16 +176,31 @@ async function readMemory(call: Call): Promise<number> {
 
 function report(
   { clients, seconds, thinkMs, steps }: LoadOptions,
-  { cheap, drawn, memory }: { cheap: Tally; drawn: Tally; memory: number[] },
+  {
+    tallies,
+    drawn,
+    memory,
+  }: { tallies: ReadonlyMap<string, Tally>; drawn: Tally; memory: number[] },
 ): void {
   const mebibytes = memory.map((bytes) => Math.round(bytes / 2 ** 20));
   const lines = [
     `${clients} clients for ${seconds} s, ${thinkMs} ms between two requests on average`,
-    describe('small requests', cheap, seconds),
+    describe('small requests', merge([...tallies.values()]), seconds),
+    ...[...tallies].map(([path, tally]) => `  ${describe(path, tally, seconds)}`),
     describe(`${SIDE}x${SIDE}, ${steps} steps`, drawn, seconds),
     `memory of the server, MiB, every ${MEMORY_EVERY_MS / 1000} s: ${mebibytes.join(' ')}`,
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+function merge(tallies: readonly Tally[]): Tally {
+  const all = createTally();
+  for (const { ms, refused, errors } of tallies) {
+    for (const value of ms) all.ms.push(value);
+    all.refused += refused;
+    for (const [what, count] of errors) all.errors.set(what, (all.errors.get(what) ?? 0) + count);
+  }
+  return all;
 }
 
 function describe(name: string, { ms, refused, errors }: Tally, seconds: number): string {

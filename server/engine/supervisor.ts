@@ -10,6 +10,7 @@ import { BACKOFF_LIMITS, type BackoffLimits, createBackoff } from './backoff.ts'
 import { PendingCalls } from './calls.ts';
 import { type EngineChild, forkEngine } from './child.ts';
 import { describeExit } from './exit.ts';
+import { MemoryGauge } from './memory-gauge.ts';
 import {
   type ProgressSnapshot,
   placeProgress,
@@ -29,8 +30,6 @@ import { WATCHDOG_LIMITS, type WatchdogLimits } from './watchdog.ts';
 
 export type { ProgressSnapshot } from './progress.ts';
 
-/** How long a question about memory may wait for a step to end, ms. */
-const MEMORY_ANSWER_MS = 250;
 /** How long the process may take until it is ready, ms; no model is loaded in this time. */
 const START_MS = 60_000;
 
@@ -78,7 +77,7 @@ export class Supervisor {
   #restarts = 0;
   #job: RunningTask | null = null;
   #lastJobTimestamp = '0';
-  #lastMemory: EngineMemory | null = null;
+  readonly #memory = new MemoryGauge();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -224,15 +223,7 @@ export class Supervisor {
    */
   async memory(): Promise<EngineMemory | null> {
     if (this.#state !== 'ready') return null;
-    const answer = this.#call({ type: 'memory' }).answer.then(
-      (memory) => {
-        this.#lastMemory = memory;
-        return memory;
-      },
-      () => null,
-    );
-    const late = new Promise<null>((resolve) => setTimeout(resolve, MEMORY_ANSWER_MS, null));
-    return (await Promise.race([answer, late])) ?? this.#lastMemory;
+    return this.#memory.read(() => this.#call({ type: 'memory' }).answer, this.#calls.isBusy);
   }
 
   /** Stops the process for good; what is in flight is rejected with ENGINE_UNAVAILABLE. */
@@ -313,7 +304,7 @@ export class Supervisor {
     clearTimeout(this.#timer);
     this.#child = null;
     this.#silentMs = null;
-    this.#lastMemory = null;
+    this.#memory.forget();
     this.#calls.rejectAll(error);
     if (this.#state === 'stopped') return;
     this.#options.onExit?.(signal, code);
