@@ -59,7 +59,20 @@ function chooseTiles({ config }: LoadedUpscaler, image: Raster, { size, overlap 
   while (side > MIN_FORCED_TILE && bytesOf(Math.min(side, longest)) > maxBytes) {
     side = Math.max(MIN_FORCED_TILE, Math.floor(Math.min(side, longest) / 2));
   }
-  return { width: side, height: side, overlap: Math.min(overlap, Math.floor(side / 2)) };
+  const shared = Math.min(overlap, Math.floor(side / 2));
+  const even = (length: number) => evenTile(length, side, shared, config.unshuffle);
+  return { width: even(image.width), height: even(image.height), overlap: shared };
+}
+
+/**
+ * The smallest tile that covers a side in no more tiles than the asked one: a side of 256 in tiles of
+ * 192 becomes two of 132, which is half the work.
+ */
+function evenTile(length: number, side: number, overlap: number, unit: number): number {
+  if (length <= side) return side;
+  const count = Math.ceil((length - overlap) / (side - overlap));
+  const tile = Math.ceil((length + (count - 1) * overlap) / count);
+  return Math.min(side, Math.ceil(tile / unit) * unit);
 }
 
 async function runTile({ config, network, file }: LoadedUpscaler, tile: Raster): Promise<Raster> {

@@ -1,4 +1,5 @@
 /** The axes of X/Y/Z plot, in A1111's order for each tab: clients name them by index. */
+import { LATENT_UPSCALE_MODES } from '../../pipelines/hires/latent-modes.ts';
 import {
   findSampler,
   findScheduler,
@@ -177,7 +178,7 @@ const HIRES = {
     label: 'Hires upscaler',
     read: (texts) => [...texts],
     apply: (_request, hr_upscaler) => ({ hr_upscaler }),
-    choices: () => [],
+    choices: ({ upscalers }) => [...LATENT_UPSCALE_MODES.map(({ name }) => name), ...upscalers],
   }),
 };
 
