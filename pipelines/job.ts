@@ -199,6 +199,8 @@ export interface HiresPass {
   /** Another checkpoint for this pass, with its VAE; null keeps the first pass's. */
   model: { checkpoint: ModelFile; vae: ModelFile | null } | null;
   extraNoise: number;
+  /** Whether the first pass's pictures are wanted, too, to be saved. */
+  keepsFirst: boolean;
   /** How the request said it, for the infotext; null and 0 where it did not. */
   asked: {
     upscaler: string | null;
@@ -332,6 +334,8 @@ export interface JobResult {
   info: Record<string, unknown>;
   /** Denoising steps that ran, over all iterations. */
   stepsExecuted: number;
+  /** Encoded pictures of a hires fix's first pass, where the job keeps them. */
+  beforeHires?: Uint8Array[];
   /** How many of the first pictures are grids; `info.index_of_first_image` where it is absent. */
   grids?: number;
 }

@@ -1,5 +1,6 @@
 /** Text to pictures: conditioning, noise, sampling, decoding; with a hires fix, enlarging and a second pass. */
 import { setImmediate } from 'node:timers/promises';
+import { encodeImage } from '../images/encode.ts';
 import type { RgbImage } from '../images/rgb-image.ts';
 import type { AppliedLora, LoraPlan } from '../lora/plan.ts';
 import type { JobNetwork } from './conditioning/network-calls.ts';
@@ -48,6 +49,7 @@ export async function txt2img(
   const messages = new Set<string>();
   const seeds = seedsOf(job);
   const pictures: RgbImage[] = [];
+  const beforeHires: RgbImage[] = [];
   let stepsExecuted = 0;
   for (let iteration = 0; iteration < job.nIter && !control.interrupted; iteration++) {
     control.skipped = false;
@@ -68,6 +70,8 @@ export async function txt2img(
     stepsExecuted += result.stepsExecuted;
     let { latent } = result;
     if (hires !== null && tools !== null && !control.interrupted && !control.skipped) {
+      if (hires.keepsFirst)
+        beforeHires.push(...(await decodeLatent(current, latent, { circular: job.tiling })));
       const start = { model: current, latent };
       const place = { seeds: batch, iteration };
       const drawn = await runHires(job, hires, start, place, second, tools, hooks);
@@ -81,7 +85,7 @@ export async function txt2img(
     await setImmediate();
   }
   const details = describeHires(job);
-  return finishJob(job, current, pictures, {
+  const finished = await finishJob(job, current, pictures, {
     seeds,
     stepsExecuted,
     comments: [...job.comments, ...messages],
@@ -89,6 +93,23 @@ export async function txt2img(
     embeddings: joinEmbeddings(first?.network, second?.network),
     ...(details && { details }),
   });
+  if (beforeHires.length === 0) return finished;
+  return { ...finished, beforeHires: await encodeFirst(job, beforeHires, finished) };
+}
+
+/** The first pass's pictures with the texts of the finished ones. */
+function encodeFirst(
+  { output }: Txt2ImgJob,
+  pictures: readonly RgbImage[],
+  { infotexts }: JobResult,
+): Promise<Uint8Array[]> {
+  // A grid's text comes first; what an interruption left without a second pass has none here.
+  const texts = infotexts.slice(infotexts.length - pictures.length);
+  return Promise.all(
+    pictures.map((picture, i) =>
+      encodeImage(picture, output, output.writeInfotext ? (texts[i] ?? '') : null),
+    ),
+  );
 }
 
 async function prepareFirst(

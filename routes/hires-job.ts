@@ -90,6 +90,7 @@ export async function createHires(
     embeddings: await context.embeddings.findForPrompts([prompts.prompt, prompts.negativePrompt]),
     model: await findModel(context, request.hr_checkpoint_name, options),
     extraNoise: options.img2img_extra_noise,
+    keepsFirst: request.save_images && options.save_images_before_highres_fix,
     asked: {
       upscaler: request.hr_upscaler,
       steps,

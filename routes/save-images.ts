@@ -6,6 +6,9 @@ import type { PreparedJob } from './txt2img-job.ts';
 
 const EXTENSIONS = { png: 'png', jpeg: 'jpg', webp: 'webp' } as const;
 
+/** What A1111 appends to the names of a hires fix's first pictures. */
+const BEFORE_HIRES = '-before-highres-fix';
+
 /**
  * Saves a job's pictures and its grid below the output folder.
  *
@@ -20,22 +23,28 @@ export async function saveResult(
   const grids = result.grids ?? first;
   const seeds: unknown = result.info.all_seeds;
   const extension = EXTENSIONS[job.output.format];
+  const save = (bytes: Uint8Array, picture: number, seedAt: number, isGrid: boolean, end = '') => {
+    const seed: unknown = Array.isArray(seeds) ? seeds[seedAt] : undefined;
+    const values = describe(job, typeof seed === 'number' ? seed : job.seed, picture);
+    const pattern = options.samples_filename_pattern;
+    const folders = isGrid ? options.grid_save_to_dirs : options.save_to_dirs;
+    return output.save(
+      job.kind,
+      { bytes, extension, isGrid, values },
+      {
+        filename: end === '' ? pattern : `${pattern || '[seed]'}${end}`,
+        folder: folders ? options.directories_filename_pattern : null,
+      },
+    );
+  };
   try {
+    for (const [picture, bytes] of (result.beforeHires ?? []).entries()) {
+      if (options.samples_save) await save(bytes, picture, picture, false, BEFORE_HIRES);
+    }
     for (const [index, bytes] of result.images.entries()) {
       const isGrid = index < grids;
       if (isGrid ? !options.grid_save : !options.samples_save) continue;
-      const picture = index - grids;
-      const seed: unknown = Array.isArray(seeds) ? seeds[index - first] : undefined;
-      const values = describe(job, typeof seed === 'number' ? seed : job.seed, picture);
-      const folders = isGrid ? options.grid_save_to_dirs : options.save_to_dirs;
-      await output.save(
-        job.kind,
-        { bytes, extension, isGrid, values },
-        {
-          filename: options.samples_filename_pattern,
-          folder: folders ? options.directories_filename_pattern : null,
-        },
-      );
+      await save(bytes, index - grids, index - first, isGrid);
     }
     return [];
   } catch (error) {

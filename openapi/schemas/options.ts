@@ -165,6 +165,9 @@ export const Options = z
     directories_filename_pattern: word()
       .default('[date]')
       .describe('Folder below the output folder; the same tokens.'),
+    save_images_before_highres_fix: bool()
+      .default(false)
+      .describe('Whether `save_images` also saves the pictures of a hires fix’s first pass.'),
     save_to_dirs: bool()
       .default(true)
       .describe('Whether pictures are saved into folders made from the pattern.'),

@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Txt2ImgJob } from '../../pipelines/job.ts';
@@ -108,6 +108,17 @@ describe('enable_hr', () => {
       upscaler: { latentMode: 'Latent (nearest)' },
       ...{ steps: 3, cfgScale: 2.5, denoisingStrength: 0.4 },
     });
+  });
+
+  it('saves the pictures of the first pass when the option says so', async () => {
+    server.engine.work = async () => ({ beforeHires: [Buffer.from('first')] });
+    const override_settings = { save_images_before_highres_fix: true, save_to_dirs: false };
+    const { hires } = await post({ save_images: true, seed: 5, override_settings });
+    server.engine.work = async () => ({});
+    expect(hires?.keepsFirst).toBe(true);
+    const files = readdirSync(path.join(server.folder, 'outputs', 'txt2img-images'));
+    expect(files.sort()).toEqual(['00000-5-before-highres-fix.png', '00001-5.png']);
+    expect((await post({})).hires?.keepsFirst).toBe(false);
   });
 
   it('false is no second pass', async () => {

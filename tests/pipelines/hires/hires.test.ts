@@ -1,6 +1,7 @@
 /** Whole jobs with a hires fix on tiny checkpoints. */
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodeImage } from '../../../images/decode.ts';
+import { readInfotext } from '../../../images/read-infotext.ts';
 import type { HiresPass, JobProgress, Txt2ImgJob } from '../../../pipelines/job.ts';
 import { txt2img } from '../../../pipelines/txt2img.ts';
 import { fixtureCheckpoint, makeCached } from '../../networks/fixture.ts';
@@ -75,6 +76,20 @@ describe('a hires fix', () => {
     expect(seen.join()).not.toContain('4/4');
   });
 
+  it('keeps the pictures of the first pass where they are wanted', async () => {
+    const plain = await run();
+    expect(plain.beforeHires).toBeUndefined();
+    const { beforeHires = [], infotexts } = await run(
+      { nIter: 2, grid: true },
+      { keepsFirst: true },
+    );
+    expect(beforeHires).toHaveLength(2);
+    const first = await decodeImage(beforeHires[1] ?? new Uint8Array());
+    expect(first).toMatchObject({ width: 64, height: 64 });
+    const { infotext } = await readInfotext(beforeHires[1] ?? new Uint8Array());
+    expect(infotext).toBe(infotexts[2]);
+  });
+
   it('at strength 0 only enlarges', async () => {
     const { stepsExecuted, pictures } = await run({}, { denoisingStrength: 0 });
     expect(stepsExecuted).toBe(3);
@@ -113,6 +128,9 @@ describe('the LoRAs of the second pass', () => {
     const never = await pixels({}, {});
     expect(off).not.toEqual(both);
     expect(off).not.toEqual(never);
+    // A tag may also say its weight for this pass.
+    const tag = { prompt: 'a fox<lora:a:1:hr=0>', loras: refs };
+    expect(await pixels(tag, tag)).toEqual(off);
   });
 
   it('do not reach the first pass, and are told', async () => {

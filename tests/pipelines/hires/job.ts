@@ -22,6 +22,7 @@ export function makePass(job: Txt2ImgJob, changes: Partial<HiresPass> = {}): Hir
     embeddings: [],
     model: null,
     extraNoise: 0,
+    keepsFirst: false,
     asked: { upscaler: 'Latent', steps: 0, size: 2 },
     ...changes,
   };
