@@ -13,7 +13,7 @@ import type { TensorSpec } from '../checkpoints/tensors.ts';
 import { writeTensors } from '../checkpoints/write.ts';
 import { loraLabel } from '../labels.ts';
 import { openModel, type Subject } from '../subject.ts';
-import { type Measured, timed } from '../timing.ts';
+import { type Measured, peakBytes, timed } from '../timing.ts';
 
 /** The layers that trainers choose by default: attention, feed-forward and what frames them. */
 const TRAINED =
@@ -99,7 +99,7 @@ export async function measureLora(options: {
     const bytes = fs.statSync(file).size;
     const label = loraLabel(rank, modules, bytes);
     const first = await timed(() => apply(1));
-    measured.peaks[`${label}, its factors`] = model.loras.bytes;
+    measured.peaks[`${label}, and nothing else`] = peakBytes();
     measured.timings.push({ label: `${label}, first load`, first: null, runs: [first] });
     const changes: number[] = [];
     for (let run = 0; run < Math.max(options.runs, WEIGHTS.length); run++)

@@ -48,6 +48,8 @@ describe('the benchmarks, a smoke run', () => {
       'load, UNet',
       'load, VAE decoder',
       'load, all networks',
+      'LoRA of rank 4, 216 modules, 0 MB, first load',
+      'LoRA of rank 4, 216 modules, 0 MB, another weight',
       'text encode, 77 tokens',
       'UNet, batch 1, 64x64',
       'UNet, batch 2, 64x64',
