@@ -10,7 +10,7 @@ import type { PromptEmbeddings } from './conditioning/prompt-embeddings.ts';
 import type { DrawJob } from './job.ts';
 import type { Model } from './model/model.ts';
 import { findSampler, findScheduler } from './samplers/catalogue.ts';
-import { samplingFields } from './sampling-fields.ts';
+import { refinerFields, samplingFields } from './sampling-fields.ts';
 
 /** Printed as `Version` in every infotext; no web UI version, so none of its workarounds for its own old versions apply. */
 export const VERSION = 'sdserve 0.1.0';
@@ -40,7 +40,7 @@ export function scheduleLabel(job: Pick<DrawJob, 'sampler' | 'scheduler'>): stri
 /** Pairs for what differs from the defaults, in the web UI's order and words. */
 function extraFields(job: DrawJob, { loras, details }: PictureFacts): InfotextField[] {
   const { options } = job;
-  const fields = [...(details?.extra ?? []), ...samplingFields(job)];
+  const fields = [...(details?.extra ?? []), ...samplingFields(job), ...refinerFields(job)];
   if (options.emphasis !== 'Original' && /[([]/.test(job.prompt + job.negativePrompt))
     fields.push(['Emphasis', options.emphasis]);
   const hashes = loras.filter(({ hash }) => hash !== null);

@@ -2,6 +2,9 @@
  * Jobs and their results as plain data: what crosses the channel between the HTTP process and the
  * engine process. Types only, nothing here runs.
  */
+import type { JobOptions } from './job-options.ts';
+
+export type { JobOptions, NoiseSource } from './job-options.ts';
 
 /** A weights file as a catalogue resolved it; the engine never looks names up. */
 export interface ModelFile {
@@ -12,9 +15,6 @@ export interface ModelFile {
   /** First 10 hex digits of the file's SHA-256; null while it is not known yet. */
   hash: string | null;
 }
-
-/** Where random numbers come from: Philox as an NVIDIA GPU makes them, or PyTorch's CPU generator. */
-export type NoiseSource = 'NV' | 'CPU';
 
 /** A LoRA file as the catalogue resolved it. */
 export interface LoraRef {
@@ -51,79 +51,6 @@ export interface OutputFormat {
   writeInfotext: boolean;
 }
 
-/** What the web UI's options decide for one job. All plain numbers and names, defaults filled. */
-export interface JobOptions {
-  noiseSource: NoiseSource;
-  /** 1 = last layer; k > 1 skips k - 1 layers (SD 1.x; on SDXL only with `sdxlClipLSkip`). */
-  clipSkip: number;
-  sdxlClipLSkip: boolean;
-  emphasis: 'Original' | 'No norm' | 'Ignore' | 'None';
-  /** Tokens to look back for a comma when a 75-token chunk is full; 0 switches it off. */
-  commaPaddingBacktrack: number;
-  /** Added to the seed for every draw after the first; 0 = off. */
-  etaNoiseSeedDelta: number;
-  etaAncestral: number;
-  etaDdim: number;
-  sChurn: number;
-  sTmin: number;
-  sTmax: number;
-  sNoise: number;
-  sMinUncond: number;
-  /** Whether `sMinUncond` holds for every model call and not for every second one. */
-  sMinUncondAll: boolean;
-  /** Share of the model calls, 0 … 1, that go without the negative prompt at the start. */
-  skipEarlyCond: number;
-  /** Share of CFG rescale, 0 … 1 (Lin et al. 2024, section 3.4); 0 = off. */
-  cfgRescale: number;
-  /** Schedule overrides; 0 = the model's or scheduler's own. */
-  sigmaMin: number;
-  sigmaMax: number;
-  rho: number;
-  /** Schedules between 0.1 and 10 instead of the model's own ends. */
-  useOldKarrasSigmas: boolean;
-  /** Shape of the Beta scheduler. */
-  betaAlpha: number;
-  betaBeta: number;
-  /** What the noise levels of the model are made from. */
-  noiseSchedule: 'Default' | 'Zero Terminal SNR';
-  /** Whether products of alpha are rounded to half precision first. */
-  downcastsAlphas: boolean;
-  /** Whether the network is told the nearest whole timestep. */
-  quantizesTimesteps: boolean;
-  uniPc: {
-    variant: 'bh1' | 'bh2' | 'vary_coeff';
-    skipType: 'time_uniform' | 'time_quadratic' | 'logSNR';
-    order: number;
-    lowerOrderFinal: boolean;
-  };
-  /** The web UI's older reading of `[from:to:when]`. */
-  useOldScheduling: boolean;
-  alwaysDiscardNextToLastSigma: boolean;
-  sgmNoiseMultiplier: boolean;
-  /** Whether encoded prompts are kept for later jobs; pictures do not depend on it. */
-  keepsConditioning: boolean;
-  padCondUncond: boolean;
-  /** Bring uncond to the length of cond by its last vector, or cut it. */
-  padCondUncondV0: boolean;
-  batchCondUncond: boolean;
-  sdxlCropTop: number;
-  sdxlCropLeft: number;
-  sdxlRefinerLowAestheticScore: number;
-  sdxlRefinerHighAestheticScore: number;
-  /** Send a preview every n steps; 0 = never. */
-  previewEverySteps: number;
-  /** Keys of the infotext that the options switch off. */
-  addModelName: boolean;
-  addModelHash: boolean;
-  addVaeName: boolean;
-  addVaeHash: boolean;
-  addVersion: boolean;
-  addLoraHashes: boolean;
-  addEmbeddingHashes: boolean;
-  /** Whether embeddings that LoRA files carry are among those hashes. */
-  addBundledEmbeddings: boolean;
-}
-
 /** What every job that draws pictures says, every name resolved and every number checked by the HTTP side. */
 export interface DrawJob {
   kind: 'txt2img' | 'img2img';
@@ -149,6 +76,7 @@ export interface DrawJob {
   /** Pixels; 0 = off. */
   seedResizeFromW: number;
   seedResizeFromH: number;
+  refiner: RefinerSwitch | null;
   /** Display name from `pipelines/samplers/catalogue`. */
   sampler: string;
   /** Scheduler label as asked for; `Automatic` lets the sampler choose. */
@@ -208,6 +136,17 @@ export interface HiresPass {
     /** Times as large, or final sides. */
     size: number | { x: number; y: number };
   };
+}
+
+/** A checkpoint that takes over while a picture is sampled. */
+export interface RefinerSwitch {
+  checkpoint: ModelFile;
+  /** 0 … 1, share of the way at which it does; 0 = from the first call. */
+  switchAt: number;
+  /** Whether the share is of the model calls and not of the noise levels. */
+  bySteps: boolean;
+  /** Which pass of a hires fix it takes part in. */
+  pass: 'first pass' | 'second pass' | 'both passes';
 }
 
 /** Text to picture. */

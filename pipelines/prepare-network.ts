@@ -12,11 +12,12 @@ import {
 } from './conditioning/prompt-embeddings.ts';
 import { embedSizes } from './conditioning/size-embedding.ts';
 import { CELL_PIXELS } from './decode.ts';
-import type { DrawJob } from './job.ts';
+import type { DrawJob, HiresPass } from './job.ts';
 import { concatConditioning } from './model/concat-conditioning.ts';
 import type { Model } from './model/model.ts';
 import { planModelLoras } from './model/plan-loras.ts';
 import { planConditioning } from './prompt/conditioning-plan.ts';
+import { switchNetworks } from './refiner.ts';
 import type { LatentShape } from './sampling/latents.ts';
 import { planSteps } from './sampling/plan.ts';
 
@@ -28,6 +29,8 @@ export type NetworkJob = Pick<
   | 'loras'
   | 'embeddings'
   | 'appliesNetworks'
+  | 'vae'
+  | 'refiner'
   | 'sampler'
   | 'scheduler'
   | 'steps'
@@ -38,6 +41,8 @@ export type NetworkJob = Pick<
 > & {
   /** Model calls of the first pass, when this is the second: its schedules go on from there. */
   firstPassCalls?: number;
+  /** Its second pass; absent or null for jobs of one pass. */
+  hires?: HiresPass | null;
 };
 
 /**
@@ -65,8 +70,34 @@ export async function prepareLoras(
  * @param loras   factors of the networks' layers; undefined for none
  * @param extraChannels  what inpainting and instruct checkpoints see beside the latent, f32
  *   [inChannels - 4, h, w]; undefined for what they see when there is no picture
+ * @returns with a refiner, the network that changes to it on the way
  */
 export async function prepareNetwork(
+  job: NetworkJob,
+  prompt: string,
+  model: Model,
+  loras?: LoraPlan,
+  extraChannels?: Float32Array | null,
+): Promise<JobNetwork> {
+  const network = await prepareOne(job, prompt, model, loras, extraChannels);
+  const { refiner, sampler, options } = job;
+  if (refiner === null || refiner.checkpoint.path === model.checkpoint.path) return network;
+  const pass = job.firstPassCalls === undefined ? 'first pass' : 'second pass';
+  if (job.hires && refiner.pass !== pass && refiner.pass !== 'both passes') return network;
+  const base = { network, prediction: await model.prediction() };
+  const rule = { ...refiner, sampler, modelSigmas: model.sigmasFor(options) };
+  return switchNetworks(base, rule, async () => {
+    const other = await model.openRefiner(refiner.checkpoint, job.vae);
+    // Its tags that fit another base model are told for the first checkpoint.
+    const own = await prepareLoras(job, other);
+    return {
+      network: await prepareOne(job, prompt, other, own.loras),
+      prediction: await other.prediction(),
+    };
+  });
+}
+
+async function prepareOne(
   job: NetworkJob,
   prompt: string,
   model: Model,

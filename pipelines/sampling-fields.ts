@@ -97,6 +97,18 @@ function samplerFields({ options, eta }: DrawJob, entry: SamplerEntry): Infotext
   return fields;
 }
 
+/** A refiner that no call reaches is not told; nor is one that is the checkpoint itself. */
+export function refinerFields({ refiner, checkpoint }: DrawJob): InfotextField[] {
+  if (refiner === null || refiner.switchAt >= 1) return [];
+  const { path, name, hash } = refiner.checkpoint;
+  if (path === checkpoint.path) return [];
+  return [
+    ...(refiner.bySteps ? pair('Refiner switch by sampling steps', true, false) : []),
+    ['Refiner', hash === null ? name : `${name} [${hash}]`],
+    ['Refiner switch at', pythonFloat(refiner.switchAt)],
+  ];
+}
+
 function guidanceFields({ options }: DrawJob): InfotextField[] {
   return [
     ...pair('Skip Early CFG', options.skipEarlyCond, 0),

@@ -5,7 +5,13 @@ import { describeBadValue } from '../openapi/schemas/coercion.ts';
 import type { CommonRequest } from '../openapi/schemas/generation.ts';
 import type { Options } from '../openapi/schemas/options.ts';
 import type { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
-import type { DrawJob, GenerationJob, ModelFile, Txt2ImgJob } from '../pipelines/job.ts';
+import type {
+  DrawJob,
+  GenerationJob,
+  ModelFile,
+  RefinerSwitch,
+  Txt2ImgJob,
+} from '../pipelines/job.ts';
 import {
   findScheduler,
   type ResolvedSampler,
@@ -89,6 +95,7 @@ export async function prepareDraw(
     subseedStrength: request.subseed_strength ?? 0,
     seedResizeFromW: Math.max(request.seed_resize_from_w ?? 0, 0),
     seedResizeFromH: Math.max(request.seed_resize_from_h ?? 0, 0),
+    refiner: await findRefiner(context, request, options),
     sampler,
     scheduler,
     steps: request.steps ?? 50,
@@ -162,6 +169,25 @@ async function findModels(
   return {
     checkpoint: await models.toFile(entry),
     vae: await models.vaeFile(options.sd_vae, entry),
+  };
+}
+
+/** The checkpoint that takes over; without a share of its own from the first step, as in A1111. */
+async function findRefiner(
+  { models }: Context,
+  { refiner_checkpoint: asked, refiner_switch_at: share }: CommonRequest,
+  options: Options,
+): Promise<RefinerSwitch | null> {
+  if (!asked || asked.toLowerCase() === 'none') return null;
+  const entry = models.find(asked);
+  if (entry === null) {
+    throw new HttpError('MODEL_NOT_FOUND', `Could not find checkpoint with name ${asked}`);
+  }
+  return {
+    checkpoint: await models.toFile(entry),
+    switchAt: share ?? 0,
+    bySteps: options.refiner_switch_by_sample_steps,
+    pass: options.hires_fix_refiner_pass,
   };
 }
 

@@ -30,11 +30,6 @@ interface Rule {
 /** The decisions about fields; the README shows each, and a test compares the two. */
 export const RULES: readonly Rule[] = [
   {
-    isActive: ({ refiner_checkpoint, refiner_switch_at }) =>
-      !NO_MODEL.has((refiner_checkpoint ?? '').toLowerCase()) && (refiner_switch_at ?? 0) < 1,
-    sentence: 'refiner_checkpoint: the refiner is not available yet; send null.',
-  },
-  {
     isActive: ({ restore_faces }) => restore_faces === true,
     sentence: `restore_faces: ${NO_FACE_RESTORER}; the pictures are as the model drew them.`,
     isHarmless: true,

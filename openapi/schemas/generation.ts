@@ -110,7 +110,10 @@ export const samplingFields = {
   refiner_checkpoint: name().describe(
     'Checkpoint that takes over; null, empty and `None` are off.',
   ),
-  refiner_switch_at: float(0, 1).nullable().default(null).describe('Share of the steps before it.'),
+  refiner_switch_at: float(0, 1)
+    .nullable()
+    .default(null)
+    .describe('Share of the noise levels before it; null, as 0, lets it draw from the first step.'),
   disable_extra_networks: bool()
     .nullable()
     .default(false)

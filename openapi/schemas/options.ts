@@ -148,7 +148,9 @@ export const Options = z
     use_downcasted_alpha_bar: bool()
       .default(false)
       .describe('Round the model’s noise levels to half precision first, as old versions did.'),
-    refiner_switch_by_sample_steps: bool().default(false).describe(UNUSED),
+    refiner_switch_by_sample_steps: bool()
+      .default(false)
+      .describe('`refiner_switch_at` is a share of the model calls and not of the noise levels.'),
     no_dpmpp_sde_batch_determinism: bool().default(false).describe(UNUSED),
     hide_samplers: names().default([]).describe(UNUSED),
     // Pictures and files
@@ -242,7 +244,9 @@ export const Options = z
     ESRGAN_tile_overlap: whole(0, 4096)
       .default(8)
       .describe('How far such tiles reach into each other.'),
-    hires_fix_refiner_pass: word().default('second pass').describe(UNUSED),
+    hires_fix_refiner_pass: oneOf(['first pass', 'second pass', 'both passes'])
+      .default('second pass')
+      .describe('Which pass of a hires fix the refiner takes part in.'),
     hires_fix_use_firstpass_conds: bool().default(false).describe(UNUSED),
     use_old_hires_fix_width_height: bool()
       .default(false)

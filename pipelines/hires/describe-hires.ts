@@ -27,5 +27,7 @@ export function describeHires(job: Txt2ImgJob): InfotextDetails | undefined {
   );
   if (asked.steps !== 0) extra.push(['Hires steps', asked.steps]);
   if (asked.upscaler !== null) extra.push(['Hires upscaler', asked.upscaler]);
+  if (job.refiner && job.refiner.switchAt < 1 && job.refiner.pass !== 'second pass')
+    extra.push(['Hires refiner', job.refiner.pass]);
   return { denoisingStrength: hires.denoisingStrength, extra };
 }

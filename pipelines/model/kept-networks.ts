@@ -46,6 +46,9 @@ export class KeptNetworks {
   /** Least recently used first. */
   readonly #networks = new Map<string, Kept>();
 
+  /** Those of a model that works on the same job. */
+  #companion: KeptNetworks | null = null;
+
   constructor(settings: EngineSettings, merged: MergedWeights) {
     this.#settings = settings;
     this.#merged = merged;
@@ -105,6 +108,7 @@ export class KeptNetworks {
   /** Gives back what the memory mode does not keep beside a network, and what is one form too many. */
   async #makeRoom(kind: NetworkKind, plainKey: string, bytes: number): Promise<void> {
     const keepsOthers = this.#settings.memoryMode === 'normal';
+    if (!keepsOthers) await this.#companion?.release();
     await this.#releaseWhere((other) => {
       // The same network in its other (tiling) form is never kept beside this one.
       const isSibling = other.kind === kind && kind !== 'text';
@@ -119,6 +123,12 @@ export class KeptNetworks {
       room -= other.bytes;
       if (room < 0) await this.#releaseWhere((_, otherKey) => otherKey === key);
     }
+  }
+
+  /** Makes two sets count as one where the memory mode keeps one network only. */
+  shareMemoryWith(other: KeptNetworks): void {
+    this.#companion = other;
+    other.#companion = this;
   }
 
   /** Gives back the networks of some kinds; of all by default. */

@@ -19,6 +19,7 @@ import { writeTextEncoder } from '../../networks/text-encoder.ts';
 import { writeUnet } from '../../networks/unet.ts';
 import { writeVaeDecoder, writeVaeEncoder } from '../../networks/vae.ts';
 import { RunCache } from '../conditioning/run-cache.ts';
+import { PipelineError } from '../errors.ts';
 import type { EngineSettings, JobOptions, ModelFile } from '../job.ts';
 import { createModelSigmas, type ModelSigmas } from '../sampling/model-sigmas.ts';
 import { refuseOverwritten } from './file-guard.ts';
@@ -48,6 +49,10 @@ export class Model {
   #vae: FoundVae;
   #prediction: 'eps' | 'v' | null;
   #layers: ModelLayers | null = null;
+  /** The model that shares a job with this one: its refiner, or what it refines. */
+  #companion: Model | null = null;
+  /** Whether the refiner has worked since its file was looked at. */
+  #wasRefined = false;
 
   private constructor(parts: Parts, vae: FoundVae, settings: EngineSettings) {
     this.checkpoint = parts.checkpoint;
@@ -108,6 +113,35 @@ export class Model {
   refuseOverwritten(): void {
     refuseOverwritten(this.#parts.file);
     refuseOverwritten(this.#vae.file);
+    if (this.#wasRefined && this.#companion) refuseOverwritten(this.#companion.#parts.file);
+    this.#wasRefined = false;
+  }
+
+  /**
+   * Opens the checkpoint that takes over from this one; it stays open until another does.
+   *
+   * @param vae  as for `open`
+   * @throws as `open`; PipelineError VAE_MISMATCH when it works on other latents
+   */
+  async openRefiner(checkpoint: ModelFile, vae: ModelFile | null): Promise<Model> {
+    const known = this.#companion;
+    this.#wasRefined = true;
+    if (known?.matches(checkpoint)) {
+      await known.useVae(vae);
+      return known;
+    }
+    this.#companion = null;
+    await known?.release();
+    const refiner = await Model.open(checkpoint, vae, this.#settings);
+    if (refiner.vae.scaleFactor !== this.vae.scaleFactor)
+      throw new PipelineError(
+        'VAE_MISMATCH',
+        `${checkpoint.name} cannot refine ${this.checkpoint.name}: its latents are of another kind.`,
+      );
+    refiner.#companion = this;
+    this.#companion = refiner;
+    this.#networks.shareMemoryWith(refiner.#networks);
+    return refiner;
   }
 
   /** The noise levels it was trained on, with what a job's options change about them. */
@@ -177,9 +211,12 @@ export class Model {
     return this.#networks.use({ kind: 'encoder', key: `encoder ${circular}`, file, write });
   }
 
-  /** Gives back every network, and what was merged for them. */
+  /** Gives back every network, those of its refiner too, and what was merged for them. */
   async release(): Promise<void> {
-    await this.#networks.release();
-    this.#merged.clear();
+    for (const model of [this, this.#companion]) {
+      if (model === null) continue;
+      await model.#networks.release();
+      model.#merged.clear();
+    }
   }
 }

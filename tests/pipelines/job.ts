@@ -19,6 +19,7 @@ export function makeJob(checkpoint: string, changes: Partial<Txt2ImgJob> = {}): 
     subseedStrength: 0,
     seedResizeFromW: 0,
     seedResizeFromH: 0,
+    refiner: null,
     sampler: 'Euler',
     scheduler: 'Automatic',
     steps: 20,

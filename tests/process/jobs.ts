@@ -20,6 +20,7 @@ export function createJob(changes: Partial<Txt2ImgJob> = {}): Txt2ImgJob {
     subseedStrength: 0,
     seedResizeFromW: 0,
     seedResizeFromH: 0,
+    refiner: null,
     sampler: 'Euler',
     scheduler: 'Automatic',
     steps: 3,

@@ -5,7 +5,7 @@ import { startTestServer, type TestServer } from '../http/test-server.ts';
 let server: TestServer;
 
 beforeAll(async () => {
-  server = await startTestServer();
+  server = await startTestServer({ checkpoints: ['tiny.safetensors', 'fine.safetensors'] });
 });
 afterAll(() => server.close());
 
@@ -66,5 +66,47 @@ describe('override_settings reach the job', () => {
 
   it('a value that has no reading leaves the option as it was', async () => {
     expect((await optionsWith({ sd_noise_schedule: 'Cosine' })).noiseSchedule).toBe('Default');
+  });
+});
+
+describe('refiner_checkpoint', () => {
+  const refinerOf = async (body: object) => {
+    const response = await server.post('/sdapi/v1/txt2img', { steps: 1, ...body });
+    expect(response.status).toBe(200);
+    return server.engine.jobs.at(-1)!.refiner;
+  };
+
+  it('is found by every name of a checkpoint', async () => {
+    const asked = { refiner_checkpoint: 'fine.safetensors', refiner_switch_at: 0.8 };
+    expect(await refinerOf(asked)).toMatchObject({
+      checkpoint: { name: 'fine' },
+      switchAt: 0.8,
+      bySteps: false,
+    });
+    const override_settings = { refiner_switch_by_sample_steps: true };
+    expect(await refinerOf({ ...asked, refiner_checkpoint: 'fine', override_settings })).toEqual({
+      ...(await refinerOf(asked)),
+      bySteps: true,
+    });
+    const firstPass = { hires_fix_refiner_pass: 'first pass' };
+    expect(await refinerOf({ ...asked, override_settings: firstPass })).toEqual({
+      ...(await refinerOf(asked)),
+      pass: 'first pass',
+    });
+  });
+
+  it('takes over from the first step when nothing says when', async () => {
+    expect(await refinerOf({ refiner_checkpoint: 'fine' })).toMatchObject({ switchAt: 0 });
+  });
+
+  it.each([null, '', 'None', 'none'])('%j is none', async (refiner_checkpoint) => {
+    expect(await refinerOf({ refiner_checkpoint, refiner_switch_at: 0.8 })).toBeNull();
+  });
+
+  it('that does not exist is an error with its name', async () => {
+    const body = { refiner_checkpoint: 'nothing', refiner_switch_at: 0.8 };
+    const response = await server.post('/sdapi/v1/txt2img', body);
+    expect(response.status).toBe(404);
+    expect(await response.text()).toContain('Could not find checkpoint with name nothing');
   });
 });

@@ -203,7 +203,6 @@ describe('limits', () => {
 
 describe('what is not here', () => {
   it.each([
-    [{ refiner_checkpoint: 'xl-refiner' }, 'refiner_checkpoint'],
     [{ script_name: 'x/y/z/w plot' }, "Script 'x/y/z/w plot' not found"],
     [{ alwayson_scripts: { ADetailer: { args: [true, {}] } } }, "Script 'ADetailer' not found"],
     [
