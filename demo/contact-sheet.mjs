@@ -15,8 +15,12 @@ const EXECUTED_STEPS = 14;
 const CELL = 192;
 const LABEL = 28;
 
-const [url, out, prompt = 'a red boat on the left, calm sea, sunset, setting sun on the right', seed = '7'] =
-  process.argv.slice(2);
+const [
+  url,
+  out,
+  prompt = 'a red boat on the left, calm sea, sunset, setting sun on the right',
+  seed = '7',
+] = process.argv.slice(2);
 if (!url || !out) {
   console.error('usage: node demo/contact-sheet.mjs <url> <out.png> [prompt] [seed]');
   process.exit(2);
@@ -40,7 +44,14 @@ function label(text, width = CELL, height = LABEL) {
   );
 }
 
-const common = { prompt, seed: Number(seed), width: 512, height: 512, cfg_scale: 5, sampler_name: 'Euler a' };
+const common = {
+  prompt,
+  seed: Number(seed),
+  width: 512,
+  height: 512,
+  cfg_scale: 5,
+  sampler_name: 'Euler a',
+};
 const start = await draw('txt2img', { ...common, steps: 20 });
 const side = 110;
 const parts = [{ input: label('denoise \\ weight', side), left: 0, top: 0 }];
