@@ -1,5 +1,6 @@
 /** Schemas and the table of operations, written as an OpenAPI 3.1 document. */
 import { z } from 'zod';
+import { BODY_EXAMPLES, QUERY_EXAMPLES } from './examples.ts';
 import { listOperations, type Operation } from './operations.ts';
 import { SCHEDULER_ANSWERS, SCHEDULER_REQUESTS } from './schemas/agent-scheduler.ts';
 import {
@@ -168,6 +169,9 @@ function describeOperation(operation: Operation, names: ReadonlyMap<z.ZodType, s
     statuses = [],
   } = operation;
   const isOpen = operation.path === '/health';
+  const key = `${operation.method} ${operation.path}`;
+  const example = BODY_EXAMPLES[key];
+  const queryExample = QUERY_EXAMPLES[key];
   const responses: Json = {
     [success]: { description: 'OK', content: answerContent(operation, names) },
   };
@@ -192,14 +196,22 @@ function describeOperation(operation: Operation, names: ReadonlyMap<z.ZodType, s
     summary,
     tags: [tag],
     ...(query || params
-      ? { parameters: [...describeFields(params, 'path'), ...describeFields(query, 'query')] }
+      ? {
+          parameters: [
+            ...describeFields(params, 'path'),
+            ...describeFields(query, 'query', queryExample),
+          ],
+        }
       : {}),
     ...(body
       ? {
           requestBody: {
             required: true,
             content: {
-              'application/json': { schema: reference(body, names, 'input') },
+              'application/json': {
+                schema: reference(body, names, 'input'),
+                ...(example ? { example } : {}),
+              },
               ...(formFiles ? { 'multipart/form-data': { schema: describeForm(formFiles) } } : {}),
             },
           },
@@ -246,10 +258,15 @@ function answerContent(
   return { 'application/json': { schema }, ...(formFiles ? { 'image/png': picture } : {}) };
 }
 
-function describeFields(fields: z.ZodObject | undefined, place: 'path' | 'query'): Json[] {
+function describeFields(
+  fields: z.ZodObject | undefined,
+  place: 'path' | 'query',
+  examples: Readonly<Json> = {},
+): Json[] {
   return Object.entries(fields?.shape ?? {}).map(([name, schema]) => {
     const { description, ...rest } = writeSchema(schema as z.ZodType, 'input');
-    return { name, in: place, required: place === 'path', description, schema: rest };
+    const example = name in examples ? { example: examples[name] } : {};
+    return { name, in: place, required: place === 'path', description, schema: rest, ...example };
   });
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DECODE_LIMITS } from '../images/decode.ts';
 import { MAX_LORA_BYTES } from '../lora/file.ts';
+import { listOperations } from '../openapi/operations.ts';
 import * as bounds from '../openapi/schemas/bounds.ts';
 import { RULES } from '../routes/unsupported.ts';
 import { FLAGS } from '../server/flags.ts';
@@ -46,6 +47,16 @@ describe('the README', () => {
       ['picture sent in', `${DECODE_LIMITS.maxPixels} pixels`],
       ['waiting jobs', `${limits.DEFAULT_QUEUE_SIZE}, \`--queue-size\``],
     ]);
+  });
+
+  it('lists every endpoint', () => {
+    const listed = readTable('Endpoints').flatMap(
+      ([, cell]) => cell?.match(/[A-Z]+ \/[^`]*/g) ?? [],
+    );
+    const operations = listOperations(true);
+    expect(listed.sort()).toEqual(
+      operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`).sort(),
+    );
   });
 
   it('tells what is accepted elsewhere and not possible here, as the code decides it', () => {
