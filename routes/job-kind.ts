@@ -51,6 +51,9 @@ export function answerJobs(context: Context, kind: JobKind): RequestHandler {
   return async (req, res) => {
     const picture = acceptedPicture(req);
     const body: unknown = picture === null ? req.body : askForPicture(req.body, picture);
+    // A full queue is told before pictures are decoded for nothing.
+    const refusal = context.queue.refusal(false);
+    if (refusal !== null) throw refusal;
     const prepared = await kind.prepare(context, body);
     const taskId = prepared.forcedId || createTaskId(kind.name);
     if (HEADER_TEXT.test(taskId)) res.setHeader('X-Task-Id', taskId);
