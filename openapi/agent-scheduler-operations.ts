@@ -103,6 +103,7 @@ export const AGENT_SCHEDULER_OPERATIONS: readonly Operation[] = [
       summary: 'Answers the pictures of a task that is done.',
       params: TaskParams,
       query: ResultsQuery,
+      file: 'application/zip',
     }),
   ),
   operation('put', '/task/{id}', 'update_task', {

@@ -246,7 +246,7 @@ function describeForm(files: readonly string[]): Json {
 }
 
 function answerContent(
-  { answer, formFiles }: Operation,
+  { answer, formFiles, file }: Operation,
   names: ReadonlyMap<z.ZodType, string>,
 ): Json {
   if ('media' in answer) return { [answer.media]: { schema: { type: 'string' } } };
@@ -255,7 +255,11 @@ function answerContent(
       ? { type: 'array', items: reference(answer.listOf, names, 'output') }
       : reference(answer, names, 'output');
   const picture = { schema: { type: 'string', contentMediaType: 'image/png' } };
-  return { 'application/json': { schema }, ...(formFiles ? { 'image/png': picture } : {}) };
+  return {
+    'application/json': { schema },
+    ...(formFiles ? { 'image/png': picture } : {}),
+    ...(file ? { [file]: { schema: { type: 'string', contentMediaType: file } } } : {}),
+  };
 }
 
 function describeFields(

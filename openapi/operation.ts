@@ -19,6 +19,8 @@ export interface Operation {
   params?: z.ZodObject;
   /** A schema, a list of items of one, or the media type of something else than JSON. */
   answer: z.ZodType | { listOf: z.ZodType } | { media: string };
+  /** Media type that a query can ask for instead of JSON. */
+  file?: string;
   /** Status of success when it is not 200. */
   success?: 202;
   /** Statuses besides success, 401, and 422 where there is a body or query. */
