@@ -181,7 +181,10 @@ describe('content types', () => {
       const { length } = server.engine.jobs;
       const { interrupts } = server.engine;
       for (const path of POSTS) {
-        expect((await send(path, '{}', { 'Content-Type': type })).status).toBe(415);
+        // Endpoints that draw take forms; this is none, whatever its type says.
+        const isForm = path === TXT2IMG && type.startsWith('multipart/');
+        const { status } = await send(path, '{}', { 'Content-Type': type });
+        expect([path, status]).toEqual([path, isForm ? 400 : 415]);
       }
       expect(server.engine.jobs).toHaveLength(length);
       expect(server.engine.interrupts).toBe(interrupts);
