@@ -2,7 +2,7 @@
  * Draws one picture, then passes over it again at several LoRA weights and denoising strengths, and
  * lays the results out as a grid: the comparison people make to find their weight.
  *
- *     node demo/contact-sheet.mjs http://127.0.0.1:7860 sheet.png ["a prompt"] [seed]
+ *     node demo/contact-sheet.mjs http://127.0.0.1:7860 sheet.png ["a prompt"] [seed] [size]
  *
  * Needs a running server that has the LoRA `spo`.
  */
@@ -20,9 +20,10 @@ const [
   out,
   prompt = 'a red boat on the left, calm sea, sunset, setting sun on the right',
   seed = '7',
+  size = '512',
 ] = process.argv.slice(2);
 if (!url || !out) {
-  console.error('usage: node demo/contact-sheet.mjs <url> <out.png> [prompt] [seed]');
+  console.error('usage: node demo/contact-sheet.mjs <url> <out.png> [prompt] [seed] [size]');
   process.exit(2);
 }
 
@@ -47,8 +48,8 @@ function label(text, width = CELL, height = LABEL) {
 const common = {
   prompt,
   seed: Number(seed),
-  width: 512,
-  height: 512,
+  width: Number(size),
+  height: Number(size),
   cfg_scale: 5,
   sampler_name: 'Euler a',
 };
@@ -71,8 +72,8 @@ for (const [y, strength] of STRENGTHS.entries()) {
     parts.push({ input, left: side + x * CELL, top: LABEL + y * CELL });
   }
 }
-const size = { width: side + WEIGHTS.length * CELL, height: LABEL + STRENGTHS.length * CELL };
-await sharp({ create: { ...size, channels: 3, background: '#111' } })
+const whole = { width: side + WEIGHTS.length * CELL, height: LABEL + STRENGTHS.length * CELL };
+await sharp({ create: { ...whole, channels: 3, background: '#111' } })
   .composite(parts)
   .png({ palette: true, colours: 128 })
   .toFile(out);
