@@ -59,6 +59,11 @@ const PICTURE_OPTIONS: readonly OptionKey[] = [
   'sd_vae_decode_method',
   'sd_vae_encode_method',
   'token_merging_ratio_img2img',
+  'token_merging_ratio_hr',
+  'hypertile_enable_unet',
+  'hypertile_enable_unet_secondpass',
+  'hypertile_enable_vae',
+  'enable_batch_seeds',
   'sd_lora',
   'sd_hypernetwork',
 ];
