@@ -12,8 +12,9 @@ const SMALL = { prompt: 'a fox', seed: 7, width: 64, height: 64, steps: 2, sampl
 /** A job of about 150 steps of 0.1 s. */
 const LONG = { ...SMALL, width: 256, height: 256, steps: 150 };
 const POLLS = 250;
-/** What `GET progress` may take at the 99th percentile while a picture is computed, ms. */
-const PROGRESS_P99_MS = 50;
+/** Bounds of `GET progress` while a picture is computed, ms: loose, for machines that have other work. */
+const PROGRESS_P50_MS = 50;
+const PROGRESS_P99_MS = 400;
 
 interface Progress {
   progress: number;
@@ -137,8 +138,9 @@ describe('a server with a real engine', () => {
     const { steps_executed: steps } = JSON.parse(info) as { steps_executed: number };
     expect(steps).toBeLessThanOrEqual(during.state.sampling_step + 3);
     expect(answered).toBeLessThan(500);
-    // On a machine that is busy with other things the idle server is slow, too.
-    expect(p99, figures).toBeLessThan(Math.max(PROGRESS_P99_MS, 5 * percentile(idle, 0.99)));
+    // A step of a run that blocked the server would be seen; `npm run bench:load` has the figures.
+    expect(p50, figures).toBeLessThan(PROGRESS_P50_MS);
+    expect(p99, figures).toBeLessThan(PROGRESS_P99_MS);
   });
 
   it('survives a kill of the engine in the middle of a job', async () => {
