@@ -96,7 +96,7 @@ export function readParts(file: LoraFile, module: LoraModule): Parts {
  * Merges modules, in order, into the tensors of the checkpoint that they touch.
  *
  * Kinds that look at W (IA3, GLoRA, OFT, DoRA) see what the modules before them made of it, as in the
- * web UI; low-rank inputs of other LoRAs are added after all of them.
+ * web UI: what stands before such a module in the same layer has to be among the merges, too.
  *
  * Other work of this process goes on between two modules.
  *

@@ -11,6 +11,7 @@ import { sizeOf } from './kinds/algebra.ts';
 import type { Layer, ModelLayers } from './layers.ts';
 import { type Match, type Matches, matchModules } from './match.ts';
 import { type Merge, readParts, scaleOf } from './merge.ts';
+import type { Kind } from './parts.ts';
 import { commonPeriod, unetWeightAt, varies, type WeightPlace } from './request-weights.ts';
 import type { LoadedLora, LoraStore } from './store.ts';
 import type { LoraRequest } from './tags.ts';
@@ -84,6 +85,8 @@ interface Prepared {
   request: LoraRequest;
   loaded: LoadedLora;
   matches: Matches;
+  /** Layers of which a later LoRA's change depends on the weight: this one is merged there, too. */
+  seen: Set<Layer>;
 }
 
 /**
@@ -123,8 +126,6 @@ export async function planLoras(
     try {
       const one = await prepare(request, ref, find, store, options);
       if (one.matches.unmatched.length > 0) messages.push(describeUnmatched(one));
-      if (varies(request) && one.matches.matched.some((match) => !isFed(match)))
-        messages.push(describeFixed(one));
       prepared.push(one);
       const { name, te: teWeight, unet: unetWeight, dyn } = request;
       applied.push({ name, hash: ref.hash, teWeight, unetWeight, dyn });
@@ -133,6 +134,8 @@ export async function planLoras(
       messages.push(`lora ${quoteName(asked.name)} was not applied: ${error.message}`);
     }
   }
+  markSeen(prepared);
+  for (const one of prepared) messages.push(...describeFixed(one));
   const missing = found.filter(({ ref }) => !ref).map(({ request }) => request.name);
   // The web UI's words.
   if (missing.length > 0) messages.push(`Networks not found: ${missing.join(', ')}`);
@@ -188,11 +191,13 @@ async function prepare(
       `its module ${quoteName(merged.module.name)} of kind ${merged.module.kind} would have to be merged into the weights, which is not possible here`,
     );
   }
-  const fed = new Map(matches.matched.filter(isFed).map(({ module, layer }) => [module, layer]));
+  const fed = new Map(
+    matches.matched.filter((match) => isFed(match)).map(({ module, layer }) => [module, layer]),
+  );
   await store.readFactors(loaded, [...fed.keys()], (lora, module) =>
     fitFactors(readAnyFactors(lora, module), module, fed.get(module) as Layer),
   );
-  return { request, loaded, matches };
+  return { request, loaded, matches, seen: new Set() };
 }
 
 function readAnyFactors(lora: LoraFile, module: LoraModule): Factors {
@@ -212,8 +217,22 @@ function fitFactors(factors: Factors, { name }: LoraModule, layer: Layer): Facto
 }
 
 /** Whether a match becomes a pair of inputs; else it is merged. */
-function isFed({ module, layer }: Match): boolean {
-  return layer.hasPort && isLowRank(module);
+function isFed({ module, layer }: Match, seen?: ReadonlySet<Layer>): boolean {
+  return layer.hasPort && isLowRank(module) && !seen?.has(layer);
+}
+
+/** Kinds whose change is a function of the weight that they find. */
+const LOOKS_AT_WEIGHT: ReadonlySet<Kind> = new Set(['ia3', 'glora', 'oft']);
+
+/** Marks the layers where LoRAs have to be merged because one after them looks at the weight. */
+function markSeen(prepared: readonly Prepared[]): void {
+  const looked = new Set<Layer>();
+  for (const { matches, seen } of [...prepared].reverse()) {
+    for (const { layer } of matches.matched) if (looked.has(layer)) seen.add(layer);
+    for (const { module, layer } of matches.matched) {
+      if (LOOKS_AT_WEIGHT.has(module.kind) || module.parts.has('dora_scale')) looked.add(layer);
+    }
+  }
 }
 
 function describeUnmatched({ request, matches: { matched, unmatched } }: Prepared): string {
@@ -221,9 +240,13 @@ function describeUnmatched({ request, matches: { matched, unmatched } }: Prepare
   return `lora ${quoteName(request.name)}: the checkpoint has no layer for ${unmatched.length} of its ${total} modules, the first is ${quoteName(unmatched[0] as string)}`;
 }
 
-function describeFixed({ request, matches: { matched } }: Prepared): string {
-  const { module } = matched.find((match) => !isFed(match)) as Match;
-  return `lora ${quoteName(request.name)}: its modules of kind ${module.kind} are merged and keep the weight ${request.unet} at every step and in every picture`;
+/** A sentence when a weight that is to change meets modules that are merged. */
+function describeFixed({ request, matches: { matched }, seen }: Prepared): string[] {
+  const fixed = matched.find((match) => !isFed(match, seen));
+  if (!fixed || !varies(request)) return [];
+  return [
+    `lora ${quoteName(request.name)}: its modules of kind ${fixed.module.kind} are merged and keep the weight ${request.unet} at every step and in every picture`,
+  ];
 }
 
 /** Shares by layer, in the order of the requests; without those that change nothing. */
@@ -233,11 +256,11 @@ function collectShares(
   weights: readonly number[],
 ): Map<string, Share[]> {
   const shares = new Map<string, Share[]>();
-  prepared.forEach(({ request, loaded, matches }, i) => {
+  prepared.forEach(({ request, loaded, matches, seen }, i) => {
     const weight = weights[i] as number;
     for (const match of matches.matched) {
       const { module, network, layer } = match;
-      if (network.prefix !== prefix || !isFed(match)) continue;
+      if (network.prefix !== prefix || !isFed(match, seen)) continue;
       const factors = loaded.factors.get(module.name) as Factors;
       // Derived factors have no order of importance that a cut could follow.
       const dyn = module.kind === 'lora' ? request.dyn : null;
@@ -258,9 +281,9 @@ function collectMerges(
   prefix: string,
   weights: readonly number[],
 ): Merge[] {
-  return prepared.flatMap(({ request, loaded, matches }, i) =>
+  return prepared.flatMap(({ request, loaded, matches, seen }, i) =>
     matches.matched
-      .filter((match) => match.network.prefix === prefix && !isFed(match))
+      .filter((match) => match.network.prefix === prefix && !isFed(match, seen))
       .map(({ module, network, layer }) => {
         const weight = (weights[i] as number) * blockWeight(request.blocks, network, layer);
         return { layer, lora: loaded.lora, module, weight };
