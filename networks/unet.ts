@@ -6,6 +6,7 @@ import { countHeads, type UnetConfig } from './checkpoint/config.ts';
 import { Graph, type Value, type WeightFile } from './onnx/graph.ts';
 import { splitCommonInputs } from './onnx/low-rank.ts';
 import { attend, conv, gelu, groupNorm, layerNorm, linear, silu, upsample } from './onnx/ops.ts';
+import { openTokenMerging, withMergedTokens } from './onnx/token-merging.ts';
 
 const RES_NORM_EPS = 1e-5;
 const TRANSFORMER_NORM_EPS = 1e-6;
@@ -20,6 +21,8 @@ interface Shared {
   /** i64 [1]: the batch size. */
   batch: Value;
   config: UnetConfig;
+  /** Whether self-attention runs on merged tokens. */
+  mergesTokens: boolean;
 }
 
 /** f32 [b] timesteps (fractional allowed) to the sinusoidal f32 [b, size], cosines first. */
@@ -82,7 +85,13 @@ function attention(
 
 function transformerBlock(g: Graph, name: string, x: Value, heads: number, shared: Shared): Value {
   const self = layerNorm(g, `${name}.norm1`, x);
-  let h = g.op('Add', [attention(g, `${name}.attn1`, self, self, heads, shared), x]);
+  const attendSelf = (tokens: Value) =>
+    attention(g, `${name}.attn1`, tokens, tokens, heads, shared);
+  const [channels] = g.shapeOf(`${name}.norm1.weight`) as [number];
+  const mixed = shared.mergesTokens
+    ? withMergedTokens(g, { metric: x, x: self, batch: shared.batch, channels }, attendSelf)
+    : attendSelf(self);
+  let h = g.op('Add', [mixed, x]);
   const cross = layerNorm(g, `${name}.norm2`, h);
   h = g.op('Add', [attention(g, `${name}.attn2`, cross, shared.context, heads, shared), h]);
   return g.op('Add', [feedForward(g, `${name}.ff`, layerNorm(g, `${name}.norm3`, h)), h]);
@@ -145,14 +154,15 @@ function matchSize(g: Graph, h: Value, skip: Value, n: number): Value {
  *
  * Inputs: `sample` f32 [b, in, h, w], `timesteps` f32 [b], `context` f32 [b, tokens, contextDim],
  * for SDXL `y` f32 [b, admChannels] (pooled text and size embeddings), and the LoRA pairs of
- * `loraPorts`. Output: `out` f32 [b, 4, h, w], the predicted eps or v.
+ * `loraPorts`. Output: `out` f32 [b, 4, h, w], the predicted eps or v. With `mergesTokens`, those of
+ * `planTokenMerging` too: it happens where a token is one number of the latent's plane.
  *
  * @throws GraphError when the checkpoint lacks a tensor
  */
 export function writeUnet(
   weights: WeightFile,
   config: UnetConfig,
-  options: { circular?: boolean } = {},
+  options: { circular?: boolean; mergesTokens?: boolean } = {},
 ): Graph {
   const g = new Graph(weights, config.prefix, { carriesLora: true, ...options });
   const sample = g.input('sample', 'f32', ['b', config.inChannels, 'h', 'w']);
@@ -168,18 +178,24 @@ export function writeUnet(
     context: g.op('Reshape', [rawContext, g.ints([-1, config.contextDim])]),
     batch: g.op('Shape', [sample], { start: 0, end: 1 }),
     config,
+    mergesTokens: false,
   };
-  const skips: Value[] = [];
+  const { mergesTokens = false } = options;
+  if (mergesTokens) openTokenMerging(g);
+  const onLevel = (level: number) => ({ ...shared, mergesTokens: mergesTokens && level === 0 });
+  let level = 0;
+  const skips: { skip: Value; level: number }[] = [];
   let h = sample;
   for (let n = 0; hasBlock(g, `input_blocks.${n}`); n++) {
-    h = block(g, `input_blocks.${n}`, h, shared);
-    skips.push(h);
+    if (g.hasWeight(`input_blocks.${n}.0.op.weight`)) level++;
+    h = block(g, `input_blocks.${n}`, h, onLevel(level));
+    skips.push({ skip: h, level });
   }
-  h = block(g, 'middle_block', h, shared);
+  h = block(g, 'middle_block', h, onLevel(level));
   for (let n = 0; skips.length > 0; n++) {
-    const skip = skips.pop() as Value;
+    const { skip, level: at } = skips.pop() as (typeof skips)[number];
     h = g.op('Concat', [n > 0 ? matchSize(g, h, skip, n) : h, skip], { axis: 1 });
-    h = block(g, `output_blocks.${n}`, h, shared);
+    h = block(g, `output_blocks.${n}`, h, onLevel(at));
   }
   h = conv(g, 'out.2', silu(g, groupNorm(g, 'out.0', h, RES_NORM_EPS)));
   g.output('out', h, 'f32', ['b', config.outChannels, 'h', 'w']);

@@ -64,7 +64,11 @@ function embeddingFields(job: DrawJob, { used }: Pick<PromptEmbeddings, 'used'>)
 export interface InfotextDetails
   extends Pick<
     GenerationRecord,
-    'denoisingStrength' | 'imageCfgScale' | 'conditionalMaskWeight' | 'initImageHash'
+    | 'denoisingStrength'
+    | 'imageCfgScale'
+    | 'conditionalMaskWeight'
+    | 'initImageHash'
+    | 'tokenMergingRatioHr'
   > {
   /** Pairs that come before those of the sampler. */
   extra?: readonly InfotextField[];
@@ -100,6 +104,7 @@ export function describePicture(job: DrawJob, seeds: PictureSeeds, facts: Pictur
       ...facts.details,
       clipSkip: options.clipSkip,
       ensd: usesEnsd && (job.eta ?? options.etaAncestral) !== 0 ? options.etaNoiseSeedDelta : 0,
+      tokenMergingRatio: options.tokenMergingRatio,
       rng: options.noiseSource === 'CPU' ? 'CPU' : 'GPU',
       tiling: job.tiling,
       extra: [...extraFields(job, facts), ...embeddingFields(job, facts.embeddings)],

@@ -56,6 +56,10 @@ export interface JobOptions {
   /** Bring uncond to the length of cond by its last vector, or cut it. */
   padCondUncondV0: boolean;
   batchCondUncond: boolean;
+  /** Share of the tokens that self-attention merges, 0 … 0.9; 0 = off. */
+  tokenMergingRatio: number;
+  /** The same in the second pass of a hires fix. */
+  tokenMergingRatioHr: number;
   sdxlCropTop: number;
   sdxlCropLeft: number;
   sdxlRefinerLowAestheticScore: number;

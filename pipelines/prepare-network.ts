@@ -132,6 +132,8 @@ async function prepareOne(
     padCondUncondV0: options.padCondUncondV0,
     batchCondUncond: options.batchCondUncond,
     circular: job.tiling,
+    tokenMergingRatio:
+      job.firstPassCalls === undefined ? options.tokenMergingRatio : options.tokenMergingRatioHr,
     loras,
   });
 }

@@ -33,6 +33,7 @@ export async function createImg2ImgJob(
   const job: Img2ImgJob = {
     kind: 'img2img',
     ...draw,
+    options: { ...draw.options, tokenMergingRatio: mergingRatio(options, overrides) },
     batchSize,
     denoisingStrength: request.denoising_strength,
     initImages: await readPictures(sent, 'init_images', options),
@@ -48,6 +49,15 @@ export async function createImg2ImgJob(
     mask: await readMaskUse(request, options),
   };
   return { job, options, overrides };
+}
+
+/** An override of the general ratio wins over img2img's own, and that over the general one. */
+function mergingRatio(options: Options, overrides: Partial<Options>): number {
+  return (
+    overrides.token_merging_ratio ||
+    options.token_merging_ratio_img2img ||
+    options.token_merging_ratio
+  );
 }
 
 /** The upscaler that init images are enlarged with; null for Lanczos, which needs none. */

@@ -62,6 +62,8 @@ export function toJobOptions(options: Options, request: RequestNumbers): JobOpti
     padCondUncond: options.pad_cond_uncond,
     padCondUncondV0: options.pad_cond_uncond_v0,
     batchCondUncond: options.batch_cond_uncond,
+    tokenMergingRatio: options.token_merging_ratio,
+    tokenMergingRatioHr: options.token_merging_ratio_hr || options.token_merging_ratio,
     sdxlCropTop: options.sdxl_crop_top,
     sdxlCropLeft: options.sdxl_crop_left,
     sdxlRefinerLowAestheticScore: options.sdxl_refiner_low_aesthetic_score,

@@ -271,9 +271,15 @@ export const Options = z
     live_preview_refresh_period: float(0, 1000000).default(1000).describe(UNUSED),
     // Precision and speed
     upcast_attn: bool().default(false).describe(UNUSED),
-    token_merging_ratio: float(0, 0.9).default(0).describe(UNUSED),
-    token_merging_ratio_img2img: float(0, 0.9).default(0).describe(UNUSED),
-    token_merging_ratio_hr: float(0, 0.9).default(0).describe(UNUSED),
+    token_merging_ratio: float(0, 0.9)
+      .default(0)
+      .describe('Share of the tokens that self-attention merges (token merging); 0 is none.'),
+    token_merging_ratio_img2img: float(0, 0.9)
+      .default(0)
+      .describe('The same in img2img; 0 is as `token_merging_ratio`.'),
+    token_merging_ratio_hr: float(0, 0.9)
+      .default(0)
+      .describe('The same in the second pass of a hires fix; 0 is as `token_merging_ratio`.'),
     hypertile_enable_unet: bool().default(false).describe(UNUSED),
     hypertile_enable_unet_secondpass: bool().default(false).describe(UNUSED),
     hypertile_max_depth_unet: whole(0, 3).default(3).describe(UNUSED),

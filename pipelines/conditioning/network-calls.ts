@@ -1,5 +1,6 @@
 /** The UNet as the samplers call it: rows of latents with the conditioning that their step asks for. */
 import type { LoraPlan } from '../../lora/plan.ts';
+import { planTokenMerging } from '../../networks/onnx/token-merging.ts';
 import type { LoraFeeds, TensorData, Network as Unet } from '../../networks/session.ts';
 import { assertFinite } from '../errors.ts';
 import type { Model } from '../model/model.ts';
@@ -26,6 +27,8 @@ export interface NetworkCallOptions {
   /** Run cond and uncond in one batch. */
   batchCondUncond: boolean;
   circular: boolean;
+  /** Share of the tokens that self-attention merges, 0 … 0.9; default 0, none. */
+  tokenMergingRatio?: number;
   /** What changes the UNet's layers; undefined for nothing. */
   loras?: LoraPlan | undefined;
   /** Of the encoded texts; for the infotext only. */
@@ -69,7 +72,8 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
   const { prefix, inChannels } = model.config.unet;
   const { loras } = options;
   const merges = loras?.merges(prefix);
-  const load = () => model.unet(options.circular, merges);
+  const { tokenMergingRatio = 0 } = options;
+  const load = () => model.unet(options.circular, merges, tokenMergingRatio > 0);
   const fixed = loras?.varies ? undefined : loras?.feeds(prefix);
   const feedsOf = ({ step, totalSteps }: NetworkCall, { picture }: Run): LoraFeeds | undefined =>
     loras?.varies
@@ -89,7 +93,12 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
     const out = whole ? null : new Float32Array(call.rows.length * size);
     for (const run of runs) {
       const lora = feedsOf(call, run);
-      const result = await runUnet({ unet, lora, inChannels }, call, run, options.extraChannels);
+      const result = await runUnet(
+        { unet, lora, inChannels, tokenMergingRatio },
+        call,
+        run,
+        options.extraChannels,
+      );
       assertFinite('UNet', model.checkpoint.name, result);
       if (!out) return result;
       run.rows.forEach((row, i) => {
@@ -165,10 +174,11 @@ interface Means {
   unet: Unet;
   lora: LoraFeeds | undefined;
   inChannels: number;
+  tokenMergingRatio: number;
 }
 
 async function runUnet(
-  { unet, lora, inChannels }: Means,
+  { unet, lora, inChannels, tokenMergingRatio }: Means,
   call: NetworkCall,
   { rows, context, y }: Run,
   extra: NetworkCallOptions['extraChannels'],
@@ -198,6 +208,7 @@ async function runUnet(
       },
       context,
       ...(y && { y }),
+      ...(tokenMergingRatio > 0 && planTokenMerging([height, width], tokenMergingRatio)),
     },
     ['out'],
     lora,

@@ -29,5 +29,6 @@ export function describeHires(job: Txt2ImgJob): InfotextDetails | undefined {
   if (asked.upscaler !== null) extra.push(['Hires upscaler', asked.upscaler]);
   if (job.refiner && job.refiner.switchAt < 1 && job.refiner.pass !== 'second pass')
     extra.push(['Hires refiner', job.refiner.pass]);
-  return { denoisingStrength: hires.denoisingStrength, extra };
+  const { tokenMergingRatioHr } = job.options;
+  return { denoisingStrength: hires.denoisingStrength, tokenMergingRatioHr, extra };
 }

@@ -190,12 +190,18 @@ export class Model {
   /**
    * @param circular  whether convolutions wrap around, for pictures that tile
    * @param merges    of a plan for the UNet
+   * @param mergesTokens  whether its runs are fed with a plan for merging tokens
    */
-  async unet(circular: boolean, merges: readonly Merge[] = []): Promise<Network> {
+  async unet(
+    circular: boolean,
+    merges: readonly Merge[] = [],
+    mergesTokens = false,
+  ): Promise<Network> {
     const { file } = this.#parts;
     const keepsHalf = this.#settings.memoryMode === 'lowvram';
-    const form = { kind: 'unet', key: `unet ${circular}`, keepsHalf } as const;
-    const write = (weights: WeightFile) => writeUnet(weights, this.config.unet, { circular });
+    const form = { kind: 'unet', key: `unet ${circular} ${mergesTokens}`, keepsHalf } as const;
+    const options = { circular, mergesTokens };
+    const write = (weights: WeightFile) => writeUnet(weights, this.config.unet, options);
     return this.#networks.use({ ...form, file, merges, write });
   }
 

@@ -68,6 +68,8 @@ export function makeJob(checkpoint: string, changes: Partial<Txt2ImgJob> = {}): 
       padCondUncond: false,
       padCondUncondV0: false,
       batchCondUncond: true,
+      tokenMergingRatio: 0,
+      tokenMergingRatioHr: 0,
       sdxlCropTop: 0,
       sdxlCropLeft: 0,
       sdxlRefinerLowAestheticScore: 2.5,
