@@ -45,6 +45,7 @@ type HiresField =
 
 type PictureField =
   | 'init_images'
+  | 'image_cfg_scale'
   | 'resize_mode'
   | 'mask'
   | 'mask_blur'

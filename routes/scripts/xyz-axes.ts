@@ -184,9 +184,10 @@ const HIRES = {
 
 const uniPcOrder = optionAxis('UniPC Order', 'uni_pc_order');
 
-/** Axes that have nothing to switch here. */
-const mergingRatio = missing('Token merging ratio');
-const mergingRatioHr = missing('Token merging ratio high-res');
+const mergingRatio = optionAxis('Token merging ratio', 'token_merging_ratio');
+const mergingRatioHr = optionAxis('Token merging ratio high-res', 'token_merging_ratio_hr');
+const imageCfg = numberAxis('Image CFG Scale', (image_cfg_scale) => ({ image_cfg_scale }));
+/** Has nothing to switch here. */
 const fp8 = missing('FP8 mode');
 
 const C = COMMON;
@@ -201,7 +202,7 @@ const AXES: Readonly<Record<ScriptTab, readonly Axis[]>> = {
   ],
   img2img: [
     ...[nothing, C.seed, C.subseed, C.subseedStrength, C.steps, C.cfgScale],
-    ...[missing('Image CFG Scale'), C.promptSearch, C.promptOrder, C.sampler, C.checkpoint],
+    ...[imageCfg, C.promptSearch, C.promptOrder, C.sampler, C.checkpoint],
     ...[C.ngms, C.churn, C.tmin, C.tmax, C.noise, C.scheduler, C.sigmaMin, C.sigmaMax, C.rho],
     ...[C.betaAlpha, C.betaBeta, C.eta, C.clipSkip, C.denoising, C.noiseMultiplier],
     ...[C.extraNoise, optionAxis('Cond. Image Mask Weight', 'inpainting_mask_weight'), C.vae],

@@ -92,6 +92,18 @@ describe('X/Y/Z plot', () => {
     ['Eta', { 0: 23, 1: '0,0.5' }, (job) => job.eta, [0, 0.5]],
     ['Clip skip', { 0: 24, 1: '1,2' }, (job) => job.options.clipSkip, [1, 2]],
     ['Denoising', { 0: 25, 1: '0.5' }, (job) => job.denoisingStrength, [0.5]],
+    [
+      'Token merging ratio',
+      { 0: 33, 1: '0,0.5' },
+      (job) => job.options.tokenMergingRatio,
+      [0, 0.5],
+    ],
+    [
+      'Token merging ratio high-res',
+      { 0: 34, 1: '0.25' },
+      (job) => job.options.tokenMergingRatioHr,
+      [0.25],
+    ],
     ['Styles', { 0: 30, 2: ['sunny'] }, (job) => job.prompt, ['a boat, sun']],
     [
       'Always discard',
@@ -168,14 +180,25 @@ describe('X/Y/Z plot', () => {
 });
 
 describe('X/Y/Z plot in img2img', () => {
-  it('knows the axes by their places there', async () => {
+  async function replot(args: Record<number, unknown>) {
     const rgb = Buffer.alloc(SIDE * SIDE * 3, 9);
     const output = { format: 'png', quality: 80 } as const;
     const png = await encodeImage({ width: SIDE, height: SIDE, rgb }, output, null);
-    const response = await server.post('/sdapi/v1/img2img', {
+    return server.post('/sdapi/v1/img2img', {
       ...{ width: SIDE, height: SIDE, steps: 3, init_images: [png.toString('base64')] },
-      ...plot({ 0: 24, 1: '0.2,0.6' }),
+      ...plot(args),
     });
+  }
+
+  it('varies the guidance by the picture', async () => {
+    expect((await replot({ 0: 6, 1: '1,1.5' })).status).toBe(200);
+    expect(server.engine.jobs.map((job) => job.kind === 'img2img' && job.imageCfgScale)).toEqual([
+      1, 1.5,
+    ]);
+  });
+
+  it('knows the axes by their places there', async () => {
+    const response = await replot({ 0: 24, 1: '0.2,0.6' });
     expect(response.status).toBe(200);
     expect(
       server.engine.jobs.map(({ kind, denoisingStrength }) => [kind, denoisingStrength]),
