@@ -12,6 +12,7 @@ import { decodeMetadata } from './metadata.ts';
 
 export { MAX_LORA_BYTES } from './file.ts';
 export { type LoraHashes, openLoraHashes } from './hashes.ts';
+export { decodeMetadata } from './metadata.ts';
 
 /** Hex digits of the SHA-256 that sites search by ("AutoV2"). */
 const SHORT_HASH_DIGITS = 10;

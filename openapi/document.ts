@@ -17,6 +17,7 @@ import {
   SDVaeItem,
 } from './schemas/catalogues.ts';
 import { ApiError, HTTPValidationError, ValidationError } from './schemas/errors.ts';
+import { NetworkCard, NetworkMetadata } from './schemas/extra-networks.ts';
 import {
   ExtrasBatchImagesRequest,
   ExtrasBatchImagesResponse,
@@ -39,6 +40,7 @@ import {
   TaskProgressResponse,
 } from './schemas/progress.ts';
 import {
+  Flags,
   HealthResponse,
   HomeResponse,
   MemoryResponse,
@@ -52,11 +54,11 @@ import { WEB_UI_ANSWERS, WEB_UI_REQUESTS } from './schemas/web-ui.ts';
 
 /** Names of components: A1111's own where it has the schema. */
 const REQUESTS = {
-  StableDiffusionTxt2ImgProcessingAPI: Txt2ImgRequest,
+  StableDiffusionProcessingTxt2Img: Txt2ImgRequest,
   ExtrasBatchImagesRequest,
   ExtrasSingleImageRequest,
   PNGInfoRequest: PngInfoRequest,
-  StableDiffusionImg2ImgProcessingAPI: Img2ImgRequest,
+  StableDiffusionProcessingImg2Img: Img2ImgRequest,
   SparkleRequest,
   ProgressRequest: TaskProgressRequest,
   ...WEB_UI_REQUESTS,
@@ -71,7 +73,8 @@ const ANSWERS = {
   HomeResponse,
   ImageToImageResponse,
   MemoryResponse,
-  OptionsModel: Options,
+  Options,
+  Flags,
   PendingTasksResponse,
   ExtrasBatchImagesResponse,
   ExtrasSingleImageResponse,
@@ -92,13 +95,16 @@ const ANSWERS = {
   ScriptArg,
   ScriptInfo,
   ScriptsList,
-  TaskProgressResponse,
   TextToImageResponse,
   ValidationError,
   ApiError,
+  // Two of one name: FastAPI puts their modules before it.
   modules__api__models__ProgressResponse: ProgressResponse,
+  modules__progress__ProgressResponse: TaskProgressResponse,
   DeletedLora,
   LoraInspection,
+  NetworkCard,
+  NetworkMetadata,
   ...WEB_UI_ANSWERS,
   ...JOB_ANSWERS,
   ...SCHEDULER_ANSWERS,

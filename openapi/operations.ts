@@ -1,6 +1,7 @@
 /** Every endpoint with its schemas: what `/openapi.json` documents and what 405 is decided by. */
 import { AGENT_SCHEDULER_OPERATIONS } from './agent-scheduler-operations.ts';
 import { CONTROLNET_OPERATIONS } from './controlnet-operations.ts';
+import { EXTRA_NETWORKS_OPERATIONS } from './extra-networks-operations.ts';
 import { GENERATION_OPERATIONS } from './generation-operations.ts';
 import { JOB_OPERATIONS } from './job-operations.ts';
 import { LORA_OPERATIONS } from './lora-operations.ts';
@@ -353,6 +354,7 @@ export function listOperations(withStop: boolean): readonly Operation[] {
     ...GENERATION_OPERATIONS,
     ...OPERATIONS,
     ...LORA_OPERATIONS,
+    ...EXTRA_NETWORKS_OPERATIONS,
     ...WEB_UI_OPERATIONS,
     ...CONTROLNET_OPERATIONS,
     ...JOB_OPERATIONS,

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { Router } from 'express';
 import type { Context } from '../server/context.ts';
+import { escapeHtml } from './escape-html.ts';
 
 const STYLE =
   'body{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}' +
@@ -61,15 +62,4 @@ function writePage(facts: ReturnType<typeof describeServer>): string {
 </body>
 </html>
 `;
-}
-
-/** Names of files may hold anything. */
-function escapeHtml(value: string): string {
-  const entities: Record<string, string> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-  };
-  return value.replace(/[&<>"]/g, (character) => entities[character] ?? character);
 }

@@ -5,6 +5,7 @@ import { agentSchedulerRoutes } from '../routes/agent-scheduler/routes.ts';
 import { controlNetRoutes } from '../routes/controlnet.ts';
 import { docsRoutes } from '../routes/docs.ts';
 import { embeddingRoutes } from '../routes/embeddings.ts';
+import { extraNetworkRoutes } from '../routes/extra-networks.ts';
 import { extraRoutes } from '../routes/extras.ts';
 import { healthRoutes } from '../routes/health.ts';
 import { homeRoutes } from '../routes/home.ts';
@@ -82,6 +83,7 @@ export function createApp(context: Context): Express {
     loraUploadRoutes,
     controlNetRoutes,
     embeddingRoutes,
+    extraNetworkRoutes,
     samplerRoutes,
     scriptRoutes,
     memoryRoutes,

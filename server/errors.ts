@@ -19,6 +19,7 @@ export const ERROR_STATUS = {
   UPSCALER_NOT_FOUND: 404,
   IMAGE_NOT_FOUND: 404,
   LORA_NOT_FOUND: 404,
+  FILE_NOT_FOUND: 404,
   /** A picture was asked for and the job was interrupted before there was one. */
   NO_PICTURE: 409,
   /** Sending in and removing files is switched off. */

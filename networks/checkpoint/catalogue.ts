@@ -4,6 +4,7 @@ import { type FoundFile, type SkippedFile, scanFolders } from './folder-scan.ts'
 import { type HashCache, legacyHash } from './hash-cache.ts';
 
 export { HashCache } from './hash-cache.ts';
+export { readModelMetadata } from './model-metadata.ts';
 export { readTextWidths } from './text-widths.ts';
 export {
   findVae,

@@ -82,5 +82,6 @@ export const WEB_UI_ANSWERS = {
   FaceRestorerItem,
   HypernetworkItem,
   InterrogateResponse,
+  QuicksettingsHint,
   TrainResponse,
 };

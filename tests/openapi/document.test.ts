@@ -1,3 +1,4 @@
+import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { buildDocument } from '../../openapi/document.ts';
@@ -20,14 +21,127 @@ const BODIES: Readonly<Record<string, Json>> = {
 };
 
 /** Queries of those that need one. */
-const QUERIES: Readonly<Record<string, string>> = { '/sdapi/v1/steps-plan': '?steps=20' };
+const QUERIES: Readonly<Record<string, string>> = {
+  '/sdapi/v1/steps-plan': '?steps=20',
+  '/sd_extra_networks/get-single-card': '?page=lora&name=spo',
+};
 
-const document = buildDocument('1.2.3', false) as {
+/** What generators make methods and classes of, as FastAPI writes it for the web UI. */
+const A1111_NAMES: readonly (readonly [
+  path: string,
+  method: 'get' | 'post',
+  id: string,
+  request: string | null,
+  answer: string | null,
+])[] = (
+  [
+    [
+      '/sdapi/v1/txt2img',
+      'post',
+      'text2imgapi',
+      'StableDiffusionProcessingTxt2Img',
+      'TextToImageResponse',
+    ],
+    [
+      '/sdapi/v1/img2img',
+      'post',
+      'img2imgapi',
+      'StableDiffusionProcessingImg2Img',
+      'ImageToImageResponse',
+    ],
+    [
+      '/sdapi/v1/extra-single-image',
+      'post',
+      'extras_single_image_api',
+      'ExtrasSingleImageRequest',
+      'ExtrasSingleImageResponse',
+    ],
+    [
+      '/sdapi/v1/extra-batch-images',
+      'post',
+      'extras_batch_images_api',
+      'ExtrasBatchImagesRequest',
+      'ExtrasBatchImagesResponse',
+    ],
+    ['/sdapi/v1/png-info', 'post', 'pnginfoapi', 'PNGInfoRequest', 'PNGInfoResponse'],
+    ['/sdapi/v1/progress', 'get', 'progressapi', null, 'modules__api__models__ProgressResponse'],
+    [
+      '/internal/progress',
+      'post',
+      'progressapi',
+      'ProgressRequest',
+      'modules__progress__ProgressResponse',
+    ],
+    ['/internal/pending-tasks', 'get', 'get_pending_tasks', null, 'PendingTasksResponse'],
+    ['/internal/ping', 'get', '_lambda_', null, null],
+    ['/internal/quicksettings-hint', 'get', 'quicksettings_hint', null, 'QuicksettingsHint'],
+    ['/internal/profile-startup', 'get', '_lambda_', null, null],
+    ['/internal/sysinfo', 'get', 'download_sysinfo', null, null],
+    ['/internal/sysinfo-download', 'get', '_lambda_', null, null],
+    ['/sdapi/v1/interrogate', 'post', 'interrogateapi', 'InterrogateRequest', null],
+    ['/sdapi/v1/interrupt', 'post', 'interruptapi', null, null],
+    ['/sdapi/v1/skip', 'post', 'skip', null, null],
+    ['/sdapi/v1/options', 'get', 'get_config', null, 'Options'],
+    ['/sdapi/v1/options', 'post', 'set_config', null, null],
+    ['/sdapi/v1/cmd-flags', 'get', 'get_cmd_flags', null, 'Flags'],
+    ['/sdapi/v1/samplers', 'get', 'get_samplers', null, 'SamplerItem'],
+    ['/sdapi/v1/schedulers', 'get', 'get_schedulers', null, 'SchedulerItem'],
+    ['/sdapi/v1/upscalers', 'get', 'get_upscalers', null, 'UpscalerItem'],
+    [
+      '/sdapi/v1/latent-upscale-modes',
+      'get',
+      'get_latent_upscale_modes',
+      null,
+      'LatentUpscalerModeItem',
+    ],
+    ['/sdapi/v1/sd-models', 'get', 'get_sd_models', null, 'SDModelItem'],
+    ['/sdapi/v1/sd-vae', 'get', 'get_sd_vaes', null, 'SDVaeItem'],
+    ['/sdapi/v1/hypernetworks', 'get', 'get_hypernetworks', null, 'HypernetworkItem'],
+    ['/sdapi/v1/face-restorers', 'get', 'get_face_restorers', null, 'FaceRestorerItem'],
+    ['/sdapi/v1/realesrgan-models', 'get', 'get_realesrgan_models', null, 'RealesrganItem'],
+    ['/sdapi/v1/prompt-styles', 'get', 'get_prompt_styles', null, 'PromptStyleItem'],
+    ['/sdapi/v1/embeddings', 'get', 'get_embeddings', null, 'EmbeddingsResponse'],
+    ['/sdapi/v1/refresh-embeddings', 'post', 'refresh_embeddings', null, null],
+    ['/sdapi/v1/refresh-checkpoints', 'post', 'refresh_checkpoints', null, null],
+    ['/sdapi/v1/refresh-vae', 'post', 'refresh_vae', null, null],
+    ['/sdapi/v1/create/embedding', 'post', 'create_embedding', null, 'CreateResponse'],
+    ['/sdapi/v1/create/hypernetwork', 'post', 'create_hypernetwork', null, 'CreateResponse'],
+    ['/sdapi/v1/train/embedding', 'post', 'train_embedding', null, 'TrainResponse'],
+    ['/sdapi/v1/train/hypernetwork', 'post', 'train_hypernetwork', null, 'TrainResponse'],
+    ['/sdapi/v1/memory', 'get', 'get_memory', null, 'MemoryResponse'],
+    ['/sdapi/v1/unload-checkpoint', 'post', 'unloadapi', null, null],
+    ['/sdapi/v1/reload-checkpoint', 'post', 'reloadapi', null, null],
+    ['/sdapi/v1/scripts', 'get', 'get_scripts_list', null, 'ScriptsList'],
+    ['/sdapi/v1/script-info', 'get', 'get_script_info', null, 'ScriptInfo'],
+    ['/sdapi/v1/extensions', 'get', 'get_extensions_list', null, 'ExtensionItem'],
+    ['/sdapi/v1/loras', 'get', 'get_loras', null, null],
+    ['/sdapi/v1/refresh-loras', 'post', 'refresh_loras', null, null],
+    ['/sdapi/v1/server-kill', 'post', 'kill_webui', null, null],
+    ['/sdapi/v1/server-restart', 'post', 'restart_webui', null, null],
+    ['/sdapi/v1/server-stop', 'post', 'stop_webui', null, null],
+    ['/sd_extra_networks/thumb', 'get', 'fetch_file', null, null],
+    ['/sd_extra_networks/cover-images', 'get', 'fetch_cover_images', null, null],
+    ['/sd_extra_networks/metadata', 'get', 'get_metadata', null, null],
+    ['/sd_extra_networks/get-single-card', 'get', 'get_single_card', null, null],
+  ] as const
+).map(([path, method, name, request, answer]) => [
+  path,
+  method,
+  `${name}${path.replace(/\W/g, '_')}_${method}`,
+  request,
+  answer,
+]);
+
+interface Document {
   openapi: string;
   info: Json;
   paths: Record<string, Record<string, Json>>;
   components: { schemas: Record<string, Json> };
-};
+}
+
+const document = buildDocument('1.2.3', false) as unknown as Document;
+/** With the endpoints that end the server. */
+const all = buildDocument('1.2.3', true) as unknown as Document;
 
 let server: TestServer;
 
@@ -54,12 +168,24 @@ describe('the document', () => {
     expect(document.info).toMatchObject({ title: 'sdserve', version: '1.2.3' });
   });
 
-  it('carries the names of A1111', () => {
-    expect(document.components.schemas).toHaveProperty('StableDiffusionTxt2ImgProcessingAPI');
-    expect(document.components.schemas).toHaveProperty('TextToImageResponse');
-    expect(document.paths['/sdapi/v1/txt2img']?.post?.operationId).toBe(
-      'text2imgapi_sdapi_v1_txt2img_post',
-    );
+  it.each([true, false])('is valid by the schema of OpenAPI 3.1, stop %s', async (withStop) => {
+    const result = await new Validator().validate(buildDocument('1.2.3', withStop));
+    expect(result).toMatchObject({ valid: true });
+    const { paths: _, ...broken } = buildDocument('1.2.3', withStop);
+    expect((await new Validator().validate({ ...broken, paths: [] })).valid).toBe(false);
+  });
+
+  it.each(A1111_NAMES)('%s has the names of A1111', (path, method, id, request, answer) => {
+    const operation = (all.paths[path]?.[method] ?? {}) as {
+      operationId?: string;
+      requestBody?: { content: Json };
+      responses?: { 200?: { content: Json } };
+    };
+    expect(operation.operationId).toBe(id);
+    const schemaOf = (content: Json | undefined) => JSON.stringify(content?.['application/json']);
+    const named = (name: string) => `"#/components/schemas/${name}"`;
+    if (request) expect(schemaOf(operation.requestBody?.content)).toContain(named(request));
+    if (answer) expect(schemaOf(operation.responses?.[200]?.content)).toContain(named(answer));
   });
 
   it('has no reference that leads nowhere, and no identifier twice', () => {
@@ -72,7 +198,7 @@ describe('the document', () => {
   });
 
   it('says bounds and defaults of the request', () => {
-    const { properties } = document.components.schemas.StableDiffusionTxt2ImgProcessingAPI as {
+    const { properties } = document.components.schemas.StableDiffusionProcessingTxt2Img as {
       properties: Record<string, Json>;
     };
     expect(properties.steps).toMatchObject({
@@ -93,7 +219,7 @@ describe('the document', () => {
   });
 
   it('requires nothing of a request', () => {
-    expect(document.components.schemas.StableDiffusionTxt2ImgProcessingAPI).not.toHaveProperty(
+    expect(document.components.schemas.StableDiffusionProcessingTxt2Img).not.toHaveProperty(
       'required',
     );
   });

@@ -1,0 +1,45 @@
+/** What the web UI's page of model cards asks for. */
+import { z } from 'zod';
+import { MAX_NAME_CHARS } from './bounds.ts';
+import { int, text } from './coercion.ts';
+
+/** Longest path of a file that is looked for, in UTF-16 units. */
+const MAX_PATH_CHARS = 4_096;
+/** Covers that a file is asked for; trainers write a few. */
+const MAX_COVERS = 10_000;
+
+const page = () =>
+  text(MAX_NAME_CHARS)
+    .default('')
+    .describe('`lora`, `checkpoints`, `textual inversion` or `hypernetworks`.');
+const item = () => text(MAX_NAME_CHARS).default('').describe('Name of a file on that page.');
+
+export const ThumbQuery = z.object({
+  filename: text(MAX_PATH_CHARS)
+    .default('')
+    .describe('Path of a picture in one of the folders of models.'),
+});
+
+export const MetadataQuery = z.object({ page: page(), item: item() });
+
+export const CoverQuery = z.object({
+  page: page(),
+  item: item(),
+  index: int(0, MAX_COVERS).default(0).describe('Which of its covers.'),
+});
+
+export const CardQuery = z.object({
+  page: page(),
+  tabname: text(MAX_NAME_CHARS).default('').describe('Tab of the page; not used.'),
+  name: item(),
+});
+
+export const NetworkMetadata = z
+  .object({
+    metadata: z.string().optional().describe('The metadata as JSON; absent where there is none.'),
+  })
+  .describe('What a model file says about itself.');
+
+export const NetworkCard = z
+  .object({ html: z.string().describe('The card: name and preview.') })
+  .describe('A model as a card.');
