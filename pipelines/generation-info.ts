@@ -120,6 +120,8 @@ export interface RunFacts {
   infotexts: readonly string[];
   indexOfFirstImage: number;
   stepsExecuted: number;
+  /** Runs of the UNet's conditional and unconditional part together, counted where they happen. */
+  modelCalls: number;
   comments: readonly string[];
   loras: readonly AppliedLora[];
   /** Its messages join the comments. */
@@ -127,7 +129,7 @@ export interface RunFacts {
   details?: InfotextDetails;
 }
 
-/** Returns the members of A1111's `info`, in its order, then `steps_executed`, `comments`, `loras`, `embeddings`. */
+/** Returns the members of A1111's `info`, in its order, then `steps_executed`, `model_calls`, `comments`, `loras`, `embeddings`. */
 export function describeJob(job: DrawJob, model: Model, facts: RunFacts): Record<string, unknown> {
   const { seeds } = facts;
   return {
@@ -168,6 +170,7 @@ export function describeJob(job: DrawJob, model: Model, facts: RunFacts): Record
     is_using_inpainting_conditioning: model.config.variant === 'inpaint',
     version: VERSION,
     steps_executed: facts.stepsExecuted,
+    model_calls: facts.modelCalls,
     comments: [...facts.comments, ...facts.embeddings.messages],
     loras: facts.loras.map(({ name, hash, teWeight, unetWeight }) => ({
       name,

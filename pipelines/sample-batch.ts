@@ -63,12 +63,15 @@ export async function sampleBatch(
     seedResizeFromW: job.seedResizeFromW,
     etaNoiseSeedDelta: options.etaNoiseSeedDelta,
   });
-  const { announcedSteps } = planSteps({
+  const { announcedSteps, stepsExecuted: planned } = planSteps({
     ...job,
     ...options,
     denoisingStrength: init?.denoisingStrength ?? null,
     exactSteps: init?.exactSteps ?? false,
   });
+  const share = init ? ` at ${init.denoisingStrength}` : ` of ${job.sampler}`;
+  const told = planned ?? 'as many as it needs';
+  hooks.onLog(`${job.steps} steps${share} executes ${told}`, { sampler: job.sampler });
   const report = (samplingStep: number) =>
     hooks.onProgress({ ...position, samplingStep, samplingSteps: announcedSteps });
   report(0);
@@ -103,7 +106,6 @@ export async function sampleBatch(
     },
   });
   const seconds = (performance.now() - begin) / 1000;
-  const share = init ? ` at ${init.denoisingStrength}` : ` of ${job.sampler}`;
   hooks.onLog(`${job.steps} steps${share} executed ${result.stepsExecuted}`, {
     checkpoint: model.checkpoint.name,
     sampler: job.sampler,

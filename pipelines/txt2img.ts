@@ -51,6 +51,7 @@ export async function txt2img(
   const pictures: RgbImage[] = [];
   const beforeHires: RgbImage[] = [];
   let stepsExecuted = 0;
+  let modelCalls = 0;
   for (let iteration = 0; iteration < job.nIter && !control.interrupted; iteration++) {
     control.skipped = false;
     // The second pass may have put another checkpoint in its place.
@@ -68,6 +69,7 @@ export async function txt2img(
       hooks,
     );
     stepsExecuted += result.stepsExecuted;
+    modelCalls += result.modelCalls;
     let { latent } = result;
     if (hires !== null && tools !== null && !control.interrupted && !control.skipped) {
       if (hires.keepsFirst)
@@ -79,6 +81,7 @@ export async function txt2img(
       current = second.model;
       latent = drawn.latent;
       stepsExecuted += drawn.stepsExecuted;
+      modelCalls += drawn.modelCalls;
       for (const message of second.messages) messages.add(message);
     }
     pictures.push(...(await decodeLatent(current, latent, { circular: job.tiling })));
@@ -88,6 +91,7 @@ export async function txt2img(
   const finished = await finishJob(job, current, pictures, {
     seeds,
     stepsExecuted,
+    modelCalls,
     comments: [...job.comments, ...messages],
     loras: joinLoras(first?.loras.applied ?? [], second?.loras.applied ?? []),
     embeddings: joinEmbeddings(first?.network, second?.network),

@@ -35,6 +35,7 @@ export interface PreparedHires {
 export interface HiresResult {
   latent: Latent;
   stepsExecuted: number;
+  modelCalls: number;
   prepared: PreparedHires;
 }
 
@@ -78,12 +79,15 @@ export async function runHires(
   const ready =
     prepared?.model === model ? prepared : await prepare(job, hires, second, model, latent);
   // A strength of 0 leaves the picture as it was enlarged.
-  if (hires.denoisingStrength === 0) return { latent, stepsExecuted: 0, prepared: ready };
+  if (hires.denoisingStrength === 0) {
+    return { latent, stepsExecuted: 0, modelCalls: 0, prepared: ready };
+  }
   const { denoisingStrength, extraNoise } = hires;
   const init = { latent, denoisingStrength, exactSteps: true, extraNoise };
   const run = { seeds: batch.seeds, position, init };
-  const result = await sampleBatch(second, model, ready.network, run, hooks);
-  return { latent: result.latent, stepsExecuted: result.stepsExecuted, prepared: ready };
+  const { latent: drawn, ...counts } = await sampleBatch(second, model, ready.network, run, hooks);
+  const { stepsExecuted, modelCalls } = counts;
+  return { latent: drawn, stepsExecuted, modelCalls, prepared: ready };
 }
 
 function secondPosition(job: Txt2ImgJob, iteration: number): BatchRun['position'] {

@@ -39,6 +39,7 @@ export async function img2img(
   let ready: { network: JobNetwork; init: SampleInit } | null = null;
   const results: PlacedResult[] = [];
   let stepsExecuted = 0;
+  let modelCalls = 0;
   for (let iteration = 0; iteration < job.nIter && !control.interrupted; iteration++) {
     control.skipped = false;
     const batch = seeds.slice(iteration * job.batchSize, (iteration + 1) * job.batchSize);
@@ -61,6 +62,7 @@ export async function img2img(
     };
     const result = await sampleBatch(job, model, ready.network, run, hooks);
     stepsExecuted += result.stepsExecuted;
+    modelCalls += result.modelCalls;
     const decoded = await decodeLatent(model, result.latent, { circular: job.tiling });
     decoded.forEach((image, i) => {
       const overlay = softOverlay(job, pictures, ready?.init as SampleInit, result.latent, i);
@@ -75,6 +77,7 @@ export async function img2img(
   const facts = {
     seeds,
     stepsExecuted,
+    modelCalls,
     comments,
     loras: loras.applied,
     embeddings: ready?.network.embeddings ?? noPromptEmbeddings,

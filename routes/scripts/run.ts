@@ -95,6 +95,7 @@ function runScript<R extends ScriptRequest>(
         index_of_first_image: indexOfFirstImage,
         infotexts: pictures.map(({ infotext }) => infotext),
         steps_executed: maker.steps,
+        model_calls: maker.calls,
         comments: [...maker.comments],
       },
       stepsExecuted: maker.steps,
@@ -120,6 +121,7 @@ class Maker<R extends ScriptRequest> {
   readonly #run: RunPart;
   #pixels = 0;
   steps = 0;
+  calls = 0;
   info: Record<string, unknown> = {};
   readonly comments = new Set<unknown>();
 
@@ -144,6 +146,7 @@ class Maker<R extends ScriptRequest> {
       const result = await this.#run(job, { index: place.index + i, count: place.count });
       if (result === null) break;
       this.steps += result.stepsExecuted;
+      this.calls += Number(result.info.model_calls ?? 0);
       if (made.length === 0) this.info = { ...result.info, ...this.info };
       const { comments } = result.info;
       for (const comment of Array.isArray(comments) ? comments : []) this.comments.add(comment);

@@ -2,7 +2,8 @@
 import { copyFileSync, mkdirSync, renameSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { fixtureCheckpoint } from '../networks/fixture.ts';
+import { SAMPLERS } from '../../pipelines/samplers/catalogue.ts';
+import { fixtureCheckpoint, makeCached } from '../networks/fixture.ts';
 import { copyTiny } from '../pipelines/tiny.ts';
 import { enginePid, type ServerProcess, startServerProcess } from './server-process.ts';
 
@@ -34,6 +35,11 @@ beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   copyFileSync(fixtureCheckpoint('sd15'), join(folder, 'tiny.safetensors'));
   copyTiny(join(folder, 'mapped.safetensors'));
+  const loras = join(server.folder, 'models', 'Lora');
+  mkdirSync(loras, { recursive: true });
+  const lora = { rank: 4, alpha: 4, strength: 0.5, textEncoder: false };
+  copyFileSync(makeCached({ arch: 'tiny-sd15', seed: 5, lora }), join(loras, 'spo.safetensors'));
+  expect((await server.post('/sdapi/v1/refresh-loras')).status).toBe(200);
   expect((await server.post('/sdapi/v1/refresh-checkpoints')).status).toBe(200);
   expect((await server.post('/sdapi/v1/options', { sd_model_checkpoint: 'tiny' })).status).toBe(
     200,
@@ -104,6 +110,122 @@ describe('a server with a real engine', () => {
       headers: { Accept: 'image/png' },
     });
     expect(Buffer.from(await raw.arrayBuffer()).toString('base64')).toBe(answer.images[0]);
+  });
+
+  const askPlan = async (query: Record<string, unknown>) => {
+    const text = new URLSearchParams(
+      Object.entries(query).map(([key, value]): [string, string] => [key, `${value}`]),
+    );
+    const response = await server.get(`/sdapi/v1/steps-plan?${text}`);
+    return (await response.json()) as { steps_executed: number | null; model_calls: number | null };
+  };
+  /** Draws and returns what `info` counts. */
+  const count = async (path: string, body: object) => {
+    const response = await server.post(path, { ...SMALL, ...body });
+    const { info } = (await response.json()) as Answer;
+    const { steps_executed, model_calls } = JSON.parse(info) as Record<string, unknown>;
+    return { steps_executed, model_calls };
+  };
+
+  it.each(SAMPLERS.filter(({ calls }) => calls !== 'adaptive').map(({ name }) => name))(
+    'evaluates the UNet as often as the plan of %s says',
+    async (sampler) => {
+      for (const [steps, strength, fixed] of [
+        [18, 0.22, false],
+        [4, 0.5, true],
+        [3, 1, false],
+      ] as const) {
+        const { steps_executed, model_calls } = await askPlan({
+          ...{ steps, sampler, denoising_strength: strength, fix_steps: fixed },
+        });
+        const counted = await count('/sdapi/v1/img2img', {
+          ...{ steps, sampler_name: sampler, denoising_strength: strength },
+          override_settings: { img2img_fix_steps: fixed },
+          init_images: [picture],
+        });
+        expect([steps, strength, counted]).toEqual([
+          steps,
+          strength,
+          { steps_executed, model_calls },
+        ]);
+      }
+      const plan = await askPlan({ steps: 3, sampler });
+      const drawn = await count(TXT2IMG, { steps: 3, sampler_name: sampler });
+      expect(drawn.model_calls).toBe(plan.model_calls);
+    },
+    60_000,
+  );
+
+  it('evaluates the UNet in a hires pass as often as fixed steps do', async () => {
+    for (const sampler_name of ['Euler', 'Heun', 'DDIM', 'UniPC']) {
+      const first = await askPlan({ steps: 4, sampler: sampler_name });
+      const query = { steps: 5, sampler: sampler_name, denoising_strength: 0.4, fix_steps: true };
+      const second = await askPlan(query);
+      const counted = await count(TXT2IMG, {
+        ...{ sampler_name, steps: 4, enable_hr: true, hr_second_pass_steps: 5 },
+        ...{ denoising_strength: 0.4, hr_scale: 1.5 },
+      });
+      expect([sampler_name, counted.model_calls]).toEqual([
+        sampler_name,
+        (first.model_calls ?? 0) + (second.model_calls ?? 0),
+      ]);
+    }
+  });
+
+  it('says in the log before a run how many steps it will execute, and after it how many it did', async () => {
+    const body = { ...SMALL, steps: 18, denoising_strength: 0.22, init_images: [picture] };
+    await server.post('/sdapi/v1/img2img', body);
+    const lines = server.output();
+    const before = lines.lastIndexOf('18 steps at 0.22 executes 4');
+    expect(before).toBeGreaterThan(-1);
+    expect(lines.lastIndexOf('18 steps at 0.22 executed 4')).toBeGreaterThan(before);
+  });
+
+  it.each([
+    ['alone', {}],
+    ['with a mask of its highlights', { auto_mask: true }],
+    ['with the sampler DDIM', { sampler_name: 'DDIM', executed_steps: 5 }],
+  ])('polishes a picture %s so that plain img2img does the same, bit for bit', async (_, asked) => {
+    const response = await server.post('/sdapi/v1/sparkle', { image: picture, seed: -1, ...asked });
+    expect(response.status).toBe(200);
+    const polished = (await response.json()) as Answer & {
+      parameters: Record<string, unknown>;
+      decisions: { steps: number; steps_executed: number };
+    };
+    const { images, parameters, decisions } = polished;
+    expect(images[0]).not.toBe(picture);
+    const redo = async (body: object) => {
+      const again = await server.post('/sdapi/v1/img2img', { ...body, init_images: [picture] });
+      return (await again.json()) as Answer;
+    };
+    expect((await redo(parameters)).images).toEqual(images);
+    // The infotext alone says everything but the pictures.
+    const read = await server.post('/sdapi/v1/png-info', { image: images[0] });
+    const { parameters: told } = (await read.json()) as { parameters: Record<string, string> };
+    expect(told.Steps).toBe(String(decisions.steps));
+    const again = await redo({
+      prompt: told.Prompt,
+      negative_prompt: told['Negative prompt'],
+      steps: told.Steps,
+      sampler_name: told.Sampler,
+      scheduler: told['Schedule type'],
+      cfg_scale: told['CFG scale'],
+      seed: told.Seed,
+      width: told['Size-1'],
+      height: told['Size-2'],
+      denoising_strength: told['Denoising strength'],
+      ...('auto_mask' in asked
+        ? {
+            mask: parameters.mask,
+            mask_blur: told['Mask blur'],
+            mask_round: false,
+            inpainting_fill: 1,
+            inpaint_full_res: false,
+          }
+        : {}),
+    });
+    expect(again.images).toEqual(images);
+    expect(JSON.parse(again.info).steps_executed).toBe(decisions.steps_executed);
   });
 
   it('tells what is wrong with a picture that only decoding finds', async () => {

@@ -35,7 +35,12 @@ describe('a hires fix', () => {
     const { pictures, infotexts, info, stepsExecuted } = await run({}, { steps: 4 });
     expect(pictures[0]).toMatchObject({ width: 128, height: 128 });
     expect(stepsExecuted).toBe(3 + 4);
-    expect(info).toMatchObject({ steps_executed: 7, width: 64, denoising_strength: 0.5 });
+    expect(info).toMatchObject({
+      steps_executed: 7,
+      model_calls: 7,
+      width: 64,
+      denoising_strength: 0.5,
+    });
     expect(infotexts[0]).toContain('Size: 64x64');
     expect(infotexts[0]).toContain(
       'Denoising strength: 0.5, Hires upscale: 2.0, Hires upscaler: Latent, Version',

@@ -72,7 +72,11 @@ describe('steps', () => {
     });
     expect(stepsExecuted).toBe(plan.stepsExecuted);
     expect(info.steps_executed).toBe(plan.stepsExecuted);
-    expect(hooks.logs).toContain(`18 steps at ${strength} executed ${plan.stepsExecuted}`);
+    expect(info.model_calls).toBe(plan.modelCalls);
+    expect(hooks.logs).toEqual([
+      `18 steps at ${strength} executes ${plan.stepsExecuted}`,
+      `18 steps at ${strength} executed ${plan.stepsExecuted}`,
+    ]);
   });
 
   it('at strength 0 are one, or none at all: the picture as the VAE gives it back', async () => {
