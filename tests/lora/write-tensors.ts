@@ -6,9 +6,11 @@ export interface SmallTensor {
   shape: readonly number[];
   /** f32 values; default: 0.01, 0.02, … */
   values?: readonly number[];
+  /** One byte per value; default: f32. */
+  dtype?: 'BOOL';
 }
 
-/** Writes f32 tensors and returns the path. */
+/** Writes tensors and returns the path. */
 export function writeTensorFile(
   file: string,
   tensors: Record<string, SmallTensor>,
@@ -17,11 +19,20 @@ export function writeTensorFile(
   const header: [string, unknown][] = [['__metadata__', metadata]];
   const data: Buffer[] = [];
   let offset = 0;
-  for (const [name, { shape, values }] of Object.entries(tensors)) {
+  // The spec wants tensors of whole floats first, so that they are aligned.
+  const sorted = Object.entries(tensors).sort(
+    ([, a], [, b]) => Number(a.dtype === 'BOOL') - Number(b.dtype === 'BOOL'),
+  );
+  for (const [name, { shape, values, dtype }] of sorted) {
     const count = shape.reduce((a, b) => a * b, 1);
-    const bytes = Buffer.alloc(count * 4);
-    for (let i = 0; i < count; i++) bytes.writeFloatLE(values?.[i] ?? ((i % 7) + 1) / 100, i * 4);
-    header.push([name, { dtype: 'F32', shape, data_offsets: [offset, offset + bytes.length] }]);
+    const bytes = Buffer.alloc(dtype ? count : count * 4);
+    for (let i = 0; i < count; i++) {
+      const value = values?.[i] ?? ((i % 7) + 1) / 100;
+      if (dtype) bytes[i] = value;
+      else bytes.writeFloatLE(value, i * 4);
+    }
+    const data_offsets = [offset, offset + bytes.length];
+    header.push([name, { dtype: dtype ?? 'F32', shape, data_offsets }]);
     offset += bytes.length;
     data.push(bytes);
   }

@@ -12,8 +12,10 @@ beforeAll(() => {
 });
 afterAll(() => fs.rmSync(dir, { recursive: true }));
 
+type Whole = Required<Omit<SmallTensor, 'dtype'>>;
+
 let seed = 1;
-const random = (shape: number[]): Required<SmallTensor> => ({
+const random = (shape: number[]): Whole => ({
   shape,
   values: Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => {
     seed = (seed * 48271) % 2147483647;
@@ -29,7 +31,7 @@ async function measure(parts: Record<string, SmallTensor>) {
 }
 
 /** [n, k] x [k, m], in double precision. */
-function product(a: Required<SmallTensor>, b: Required<SmallTensor>): number[] {
+function product(a: Whole, b: Whole): number[] {
   const [n = 0, k = 0] = a.shape;
   const m = b.values.length / k;
   return Array.from({ length: n * m }, (_, at) => {
@@ -100,7 +102,7 @@ describe('the norm of a module', () => {
       hada_w2_a: random([2, 6]),
       hada_w2_b: random([2, 5]),
     };
-    const whole = ([t, a, b]: Required<SmallTensor>[]) =>
+    const whole = ([t, a, b]: Whole[]) =>
       Array.from({ length: 6 * 5 * 9 }, (_, at) => {
         const [p, q, k] = [Math.floor(at / 45), Math.floor(at / 9) % 5, at % 9];
         let sum = 0;
