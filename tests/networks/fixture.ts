@@ -10,7 +10,7 @@ import { type MakeOptions, makeCheckpoint } from '../../benchmarks/make-checkpoi
 import checkpoints from '../fixtures/networks/checkpoints.json' with { type: 'json' };
 
 export type CheckpointFixture = keyof typeof checkpoints;
-export type RecordedFile = Exclude<CheckpointFixture, 'sdxl-v'> | 'txt2img';
+export type RecordedFile = Exclude<CheckpointFixture, 'sdxl-v'> | 'sd15-circular' | 'txt2img';
 
 /** A recorded tensor: row-major values and their shape. */
 export interface FixtureTensor {
