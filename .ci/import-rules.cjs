@@ -21,7 +21,7 @@ module.exports = {
       '^openapi/',
       '^images/',
       '^server/(engine/(supervisor|protocol)|jobs/(record|store|outgoing)|loras|lora-files|inspections|embeddings|upscalers|errors|limits|upscale-limits|queue|options|settings|context|metrics|output|styles|style-extract)\\.ts$',
-      '^networks/(checkpoint|upscaler)/catalogue\\.ts$',
+      '^networks/(checkpoint|upscaler|captioner)/catalogue\\.ts$',
       '^lora/catalogue\\.ts$',
       // Plain data, arithmetic and text: names of samplers, the plan of steps, prompt syntax.
       '^pipelines/(samplers/catalogue|sampling/plan(-levels)?|prompt/comments|prompt/attention|hires/latent-modes|hires/plan|job)\\.ts$',

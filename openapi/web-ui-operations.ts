@@ -20,10 +20,10 @@ export const WEB_UI_OPERATIONS: readonly Operation[] = [
     path: '/sdapi/v1/interrogate',
     id: 'interrogateapi_sdapi_v1_interrogate_post',
     tag: 'Generation',
-    summary: 'Puts a picture into words; refused, because there is no captioning model.',
+    summary: 'Puts a picture into words, where there is a captioning model.',
     body: InterrogateRequest,
     answer: InterrogateResponse,
-    statuses: [404, 413, 415, ...QUEUED],
+    statuses: [404, 409, 413, 415, ...QUEUED],
   },
   {
     method: 'get',

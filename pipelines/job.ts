@@ -258,10 +258,24 @@ export interface UpscaleJob {
   output: OutputFormat;
 }
 
+/** A picture to words, without a checkpoint. */
+export interface CaptionJob {
+  kind: 'caption';
+  /** File as it was sent; its header was checked. */
+  picture: Uint8Array;
+  /** Absolute path of the captioning model with symbolic links resolved. */
+  path: string;
+  /** Absolute path of its word pieces. */
+  vocabulary: string;
+  /** Tokens of the text, the prompt included: it does not end before, and not after. */
+  minTokens: number;
+  maxTokens: number;
+}
+
 /** What draws pictures with a checkpoint. */
 export type GenerationJob = Txt2ImgJob | Img2ImgJob;
 
-export type Job = GenerationJob | UpscaleJob;
+export type Job = GenerationJob | UpscaleJob | CaptionJob;
 
 /** A finished (or interrupted) job. */
 export interface JobResult {

@@ -1,4 +1,5 @@
 /** The engine's work: one model in memory, one job at a time. */
+import { caption } from './captioning/caption.ts';
 import type { HiresTools } from './hires/hires-pass.ts';
 import { img2img } from './img2img/img2img.ts';
 import type {
@@ -51,6 +52,10 @@ export function createRunner(settings: EngineSettings): Runner {
       if (job.kind === 'upscale') {
         if (settings.memoryMode !== 'normal') await releaseModel();
         return upscale(job, upscalers, hooks).finally(() => upscalers.refuseOverwritten());
+      }
+      if (job.kind === 'caption') {
+        if (settings.memoryMode !== 'normal') await releaseModel();
+        return caption(job, settings, hooks);
       }
       const ready = await use(job.checkpoint, job.vae);
       // Whatever came of it: a picture of mixed weights, or the error that they led to.

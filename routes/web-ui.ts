@@ -4,14 +4,12 @@ import { arch, cpus, platform, release, totalmem } from 'node:os';
 import { Router } from 'express';
 import { parseRequest } from '../openapi/parse.ts';
 import { Options } from '../openapi/schemas/options.ts';
-import { InterrogateRequest, TrainingRequest } from '../openapi/schemas/web-ui.ts';
+import { TrainingRequest } from '../openapi/schemas/web-ui.ts';
 import type { Context } from '../server/context.ts';
-import { HttpError } from '../server/errors.ts';
 import { describeFlags, readOptions } from './options.ts';
 
 /** Largest id: beyond it JavaScript's own JSON would round. */
 const MAX_APP_ID = 2 ** 48 - 1;
-const CAPTION_MODELS = new Set(['clip', 'deepdanbooru']);
 
 /** Makes the router of everything that exists for the web UI's own sake. */
 export function webUiRoutes(context: Context): Router {
@@ -22,15 +20,6 @@ export function webUiRoutes(context: Context): Router {
       res.json([]);
     },
   );
-
-  router.post('/sdapi/v1/interrogate', (req, _res) => {
-    const { model } = parseRequest(InterrogateRequest, req.body, 'body');
-    if (!CAPTION_MODELS.has(model)) throw new HttpError('MODEL_NOT_FOUND', 'Model not found');
-    throw new HttpError(
-      'UNSUPPORTED_FEATURE',
-      `model: there is no captioning model ${model} here; pictures cannot be put into words.`,
-    );
-  });
 
   for (const verb of ['create', 'train']) {
     for (const what of ['embedding', 'hypernetwork']) {

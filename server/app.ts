@@ -10,6 +10,7 @@ import { extraRoutes } from '../routes/extras.ts';
 import { healthRoutes } from '../routes/health.ts';
 import { homeRoutes } from '../routes/home.ts';
 import { img2imgRoutes } from '../routes/img2img.ts';
+import { interrogateRoutes } from '../routes/interrogate.ts';
 import { interruptRoutes } from '../routes/interrupt.ts';
 import { jobRoutes } from '../routes/jobs.ts';
 import { loraUploadRoutes } from '../routes/lora-upload.ts';
@@ -73,6 +74,7 @@ export function createApp(context: Context): Express {
     img2imgRoutes,
     sparkleRoutes,
     stepsPlanRoutes,
+    interrogateRoutes,
     jobRoutes,
     agentSchedulerRoutes,
     progressRoutes,

@@ -68,6 +68,7 @@ export interface Settings {
   readonly vaeDirs: readonly string[];
   readonly esrganDir: string;
   readonly realesrganDir: string;
+  readonly captionerDir: string;
   readonly embeddingsDir: string;
   readonly outputDir: string;
   readonly stylesFile: string;
@@ -148,6 +149,7 @@ export function readSettings(
     vaeDirs: [join(modelsDir, 'VAE'), ...resolveGiven(raw['vae-dir'])],
     esrganDir: resolve(raw['esrgan-models-path'] ?? join(modelsDir, 'ESRGAN')),
     realesrganDir: resolve(raw['realesrgan-models-path'] ?? join(modelsDir, 'RealESRGAN')),
+    captionerDir: join(modelsDir, 'BLIP'),
     embeddingsDir: resolve(raw['embeddings-dir'] ?? join(dataDir, 'embeddings')),
     outputDir: join(dataDir, 'outputs'),
     stylesFile: resolve(raw['styles-file'] ?? join(dataDir, 'styles.csv')),

@@ -108,6 +108,8 @@ export const CHECKPOINT_ERRORS = {
   UPSCALER: 'An image upscaler.',
   NOT_AN_UPSCALER: 'An upscaler was asked for and the file is none that can be run.',
   UPSCALER_INCOMPLETE: 'A part of the upscaler is missing.',
+  NOT_A_CAPTIONER: 'A captioning model was asked for and the file is none that can be run.',
+  CAPTIONER_INCOMPLETE: 'A part of the captioning model, or its words, is missing.',
   VISION_ENCODER: 'Only an image encoder.',
   LANGUAGE_MODEL: 'A language model.',
 } as const;

@@ -66,10 +66,10 @@ export function conv(g: Graph, name: string, x: Value, options: ConvOptions = {}
 }
 
 /** Layer normalisation over the last axis of x [n, c] (Ba et al. 2016). */
-export function layerNorm(g: Graph, name: string, x: Value): Value {
+export function layerNorm(g: Graph, name: string, x: Value, epsilon = LAYER_NORM_EPS): Value {
   return g.op('LayerNormalization', [x, g.weight(`${name}.weight`), g.weight(`${name}.bias`)], {
     axis: -1,
-    epsilon: { float: LAYER_NORM_EPS },
+    epsilon: { float: epsilon },
   });
 }
 

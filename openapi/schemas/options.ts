@@ -8,6 +8,8 @@ import { bool, float, list, oneOf, text, whole } from './coercion.ts';
 
 /** Entries of a list option. */
 const MAX_ENTRIES = 1_000;
+/** Tokens of a caption, as in the web UI. */
+const MAX_CAPTION_TOKENS = 256;
 const UNUSED = 'Kept for clients; nothing here reads it.';
 const FIXED = 'Fixed when the server starts; a new value is ignored.';
 const FOLLOWS = 'SHA-256 of the checkpoint in use; a new value is ignored.';
@@ -322,6 +324,12 @@ export const Options = z
     send_seed: bool().default(true).describe(UNUSED),
     send_size: bool().default(true).describe(UNUSED),
     interrupt_after_current: bool().default(true).describe(UNUSED),
+    interrogate_clip_min_length: whole(1, MAX_CAPTION_TOKENS)
+      .default(24)
+      .describe('Tokens that a caption has at least, those of its prompt included.'),
+    interrogate_clip_max_length: whole(1, MAX_CAPTION_TOKENS)
+      .default(48)
+      .describe('Tokens that a caption has at most.'),
     interrogate_deepbooru_score_threshold: float(0, 1).default(0.5).describe(UNUSED),
     quicksettings_list: names().default(['sd_model_checkpoint']).describe(UNUSED),
   })

@@ -383,8 +383,9 @@ function busy(): EngineError {
 
 /** Pixels of a batch in units of one 1024 x 1024 picture, 1 for less and for what is no job. */
 function measureWork(call: EngineCall): number {
-  if (call.type !== 'run' || call.job.kind === 'upscale') return 1;
+  if (call.type !== 'run') return 1;
   const { job } = call;
+  if (job.kind === 'upscale' || job.kind === 'caption') return 1;
   const { batchSize } = job;
   const { width, height } = job.kind === 'txt2img' && job.hires ? job.hires.enlarged : job;
   return Math.max(1, (width * height * batchSize) / WORK_UNIT_PIXELS);

@@ -1,4 +1,6 @@
 /** Every method of four npm packages, unchanged, against the command with its demo checkpoint. */
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { StableDiffusionApi as A1111Api } from 'a1111-webui-api';
 import { automatic1111, generateImage } from 'modelfusion';
 import sdwebui from 'node-sd-webui';
@@ -6,6 +8,7 @@ import sharp from 'sharp';
 import { StableDiffusionApi } from 'stable-diffusion-api';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readInfotext } from '../../images/read-infotext.ts';
+import { CAPTIONER_FOLDER } from '../networks/captioner/fixture.ts';
 import { type ServerProcess, spawnServer } from '../process/server-process.ts';
 import { startDemoServer } from './demo-server.ts';
 
@@ -104,13 +107,20 @@ describe.each([
     expect(read.response.data).toHaveProperty('parameters');
   });
 
-  it('interrogate is told clearly that nothing can be told', async () => {
-    const error: unknown = await connect()
-      .interrogate(square(), 'clip')
-      .catch((thrown: unknown) => thrown);
+  it('interrogate is told which files are missing, and gets words when they are there', async () => {
+    const ask = () => connect().interrogate(square(), 'clip');
+    const folder = join(server.folder, 'models', 'BLIP');
+    rmSync(folder, { recursive: true, force: true });
+    const error: unknown = await ask().catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
-      response: { status: 422, data: { detail: expect.stringContaining('captioning') } },
+      response: { status: 422, data: { detail: expect.stringContaining('captioning model') } },
     });
+    mkdirSync(folder, { recursive: true });
+    for (const name of ['model.safetensors', 'vocab.txt']) {
+      copyFileSync(join(CAPTIONER_FOLDER, name), join(folder, name));
+    }
+    const { response } = await ask();
+    expect((response.data as { caption?: string }).caption).toMatch(/^[a-z]/);
   });
 
   it('getOptions and setOptions', async () => {

@@ -4,7 +4,14 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { GenerationJob, Job, JobResult, ModelFile, UpscaleJob } from '../../pipelines/job.ts';
+import type {
+  CaptionJob,
+  GenerationJob,
+  Job,
+  JobResult,
+  ModelFile,
+  UpscaleJob,
+} from '../../pipelines/job.ts';
 import { createApp } from '../../server/app.ts';
 import type { Context, Engine } from '../../server/context.ts';
 import { Embeddings } from '../../server/embeddings.ts';
@@ -26,6 +33,7 @@ export class FakeEngine implements Engine {
   /** Those that draw, and those that enlarge. */
   readonly jobs: GenerationJob[] = [];
   readonly upscales: UpscaleJob[] = [];
+  readonly captions: CaptionJob[] = [];
   readonly loads: { checkpoint: ModelFile; vae: ModelFile | null }[] = [];
   interrupts = 0;
   skips = 0;
@@ -44,6 +52,10 @@ export class FakeEngine implements Engine {
       this.upscales.push(job);
       const enlarged = await this.enlarge(job);
       return { images: enlarged, infotexts: [], info: {}, stepsExecuted: 0 };
+    }
+    if (job.kind === 'caption') {
+      this.captions.push(job);
+      return { images: [], infotexts: ['a red boat'], info: {}, stepsExecuted: 0 };
     }
     this.jobs.push(job);
     const result = await this.work(job, signal);

@@ -79,7 +79,7 @@ describe('the example of', () => {
     });
     const answer: unknown = await response.json();
     if (path.endsWith('/interrogate')) {
-      // There is no captioning model: the refusal is the answer.
+      // The files of a captioning model are not there: the refusal says which.
       expect([response.status, answer]).toEqual([
         422,
         expect.objectContaining({ code: 'UNSUPPORTED_FEATURE' }),

@@ -25,6 +25,7 @@ class DomainError extends Error {
 
 class FakeRunner implements Runner {
   async run(job: Job, hooks: JobHooks): Promise<JobResult> {
+    if (job.kind === 'caption') throw new Error('no captions here');
     if (job.kind === 'upscale') {
       const images = [...job.pictures];
       return { images, infotexts: images.map(() => ''), info: {}, stepsExecuted: 0 };

@@ -1,5 +1,11 @@
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../http/test-server.ts';
+import { readFixture } from '../images/fixture.ts';
+import { CAPTIONER_FOLDER } from '../networks/captioner/fixture.ts';
+
+const PICTURE = readFixture('rgb.png').toString('base64');
 
 let server: TestServer;
 
@@ -32,10 +38,35 @@ describe('lists of what there is none of', () => {
 });
 
 describe('POST /sdapi/v1/interrogate', () => {
-  it('says that there is no captioning model', async () => {
-    const { status, body } = await post('/sdapi/v1/interrogate', { image: 'AAAA' });
+  const ask = (body: object) => post('/sdapi/v1/interrogate', { image: PICTURE, ...body });
+
+  it('says which files are missing, then takes them as soon as they are there', async () => {
+    const { status, body } = await ask({});
     expect(status).toBe(422);
-    expect(body.detail).toContain('no captioning model clip');
+    expect(body.detail).toMatch(/folder BLIP .*model\.safetensors and vocab\.txt/);
+    expect(body.detail).not.toContain(server.folder);
+    const folder = join(server.folder, 'models', 'BLIP');
+    mkdirSync(folder, { recursive: true });
+    for (const name of ['model.safetensors', 'vocab.txt']) {
+      copyFileSync(join(CAPTIONER_FOLDER, name), join(folder, name));
+    }
+    const options = { interrogate_clip_min_length: 5 };
+    await post('/sdapi/v1/options', options);
+    expect(await ask({})).toEqual({ status: 200, body: { caption: 'a red boat' } });
+    expect(server.engine.captions.at(-1)).toMatchObject({
+      kind: 'caption',
+      path: join(folder, 'model.safetensors'),
+      vocabulary: join(folder, 'vocab.txt'),
+      minTokens: 5,
+      maxTokens: 48,
+    });
+    expect((await ask({ image: '' })).status).toBe(422);
+    expect((await ask({ image: Buffer.from('no picture').toString('base64') })).status).toBe(422);
+  });
+
+  it('says that deepdanbooru cannot be run', async () => {
+    const { status, body } = await ask({ model: 'deepdanbooru' });
+    expect([status, body.code]).toEqual([422, 'UNSUPPORTED_FEATURE']);
   });
 
   it('knows no other models than A1111', async () => {

@@ -9,7 +9,12 @@ import {
 
 describe('CHECKPOINT_ERRORS', () => {
   it('has no code that nothing throws', () => {
-    const source = ['networks/checkpoint', 'networks/upscaler']
+    const source = [
+      'networks/checkpoint',
+      'networks/upscaler',
+      'networks/captioner',
+      'pipelines/captioning',
+    ]
       .flatMap((folder) => fs.readdirSync(folder).map((name) => path.join(folder, name)))
       .filter((name) => !name.endsWith('errors.ts'))
       .map((name) => fs.readFileSync(name, 'utf8'))
