@@ -49,6 +49,8 @@ export interface LoraCatalogue {
   ids: ReadonlyMap<string, LoraEntry>;
   /** What lies there and is not listed: pickles, dead links. */
   skipped: SkippedFile[];
+  /** Those of them that are pickles. */
+  pickles: FoundFile[];
 }
 
 /**
@@ -67,22 +69,21 @@ export async function scanLoras(
   const known = new Map(previous?.entries.map((entry) => [entry.path, entry]));
   const entries: LoraEntry[] = [];
   const skipped = [...scan.skipped];
-  const names = new Set<string>();
+  const pickles: FoundFile[] = [];
   for (const file of scan.files) {
     if (PICKLE.test(file.name) || PICKLE.test(file.path)) {
       const reason = 'a pickle can run code when it is opened; convert it to .safetensors';
       skipped.push({ name: file.name, reason });
+      pickles.push(file);
       continue;
     }
     const header = await readMetadata(file, known.get(file.path));
     const base = baseName(file.name);
-    const loraName = names.has(base) ? withoutExtension(withSlashes(file.name)) : base;
-    names.add(loraName);
     const alias = header.metadata.get('ss_output_name') ?? '';
     const entry: LoraEntry = {
       ...file,
       ...header,
-      loraName,
+      loraName: base,
       alias: NO_ALIAS.has(alias.toLowerCase()) ? base : alias,
       sha256: null,
       shortHash: null,
@@ -91,7 +92,23 @@ export async function scanLoras(
     applyHashes(entry, hashes);
     entries.push(entry);
   }
-  return { entries, ids: collectIds(entries), skipped };
+  tellTwinsApart(entries);
+  return { entries, ids: collectIds(entries), skipped, pickles };
+}
+
+/** Of files with one name the one in the outermost folder keeps it, the others go by their folders, too. */
+function tellTwinsApart(entries: readonly LoraEntry[]): void {
+  const depthOf = ({ name }: LoraEntry) => withSlashes(name).split('/').length;
+  const owners = new Map<string, LoraEntry>();
+  for (const entry of entries) {
+    const owner = owners.get(entry.loraName);
+    if (!owner || depthOf(entry) < depthOf(owner)) owners.set(entry.loraName, entry);
+  }
+  for (const entry of entries) {
+    if (owners.get(entry.loraName) !== entry) {
+      entry.loraName = withoutExtension(withSlashes(entry.name));
+    }
+  }
 }
 
 async function readMetadata(
@@ -121,6 +138,15 @@ export function findLora(catalogue: LoraCatalogue, name: string): LoraEntry | nu
   const { ids } = catalogue;
   const key = withSlashes(name);
   return ids.get(name) ?? ids.get(key) ?? ids.get(key.slice(key.lastIndexOf('/') + 1)) ?? null;
+}
+
+/** Finds a pickle by its name, with or without folder and extension; null when there is none. */
+export function findPickle({ pickles }: LoraCatalogue, name: string): FoundFile | null {
+  const namesOf = (file: FoundFile): string[] => {
+    const own = withSlashes(file.name);
+    return [own, path.basename(file.name)].flatMap((one) => [one, withoutExtension(one)]);
+  };
+  return pickles.find((file) => namesOf(file).includes(withSlashes(name))) ?? null;
 }
 
 /** The surest kinds of key first: where two files share a key, the first one to claim it keeps it. */

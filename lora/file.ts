@@ -87,8 +87,8 @@ export function sortModules(file: SafetensorsFile): LoraFile {
   }
   // A part that no kind has would change what the others mean: better not applied than half applied.
   for (const key of unknownKeys) {
-    const owner = key.split('.', 1)[0] as string;
-    if (parts.has(owner)) throw incomplete(owner, `has the unknown part ${quoteName(key)}`);
+    const owner = ownersOf(key).find((name) => parts.has(name));
+    if (owner) throw incomplete(owner, `has the unknown part ${quoteName(key)}`);
   }
   const modules = [...parts].map(([name, own]): LoraModule => {
     const kind = kindOf(own);
@@ -97,6 +97,19 @@ export function sortModules(file: SafetensorsFile): LoraFile {
     return { name, kind, parts: own };
   });
   return { file, modules, embeddings: [...embeddings], unknownKeys };
+}
+
+/** Most names with dots that stand behind a module's: `lora_embedding_A.default.weight`. */
+const MAX_PART_NAMES = 4;
+
+/** Names of the modules that a tensor may be a part of: what stands before some of its last dots, or before the first. */
+function ownersOf(key: string): string[] {
+  const owners: string[] = [];
+  for (let at = key.lastIndexOf('.'); at > 0 && owners.length < MAX_PART_NAMES; ) {
+    owners.push(key.slice(0, at));
+    at = key.lastIndexOf('.', at - 1);
+  }
+  return [...owners, key.split('.', 1)[0] as string];
 }
 
 function incomplete(module: string, what: string): LoraError {

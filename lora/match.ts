@@ -80,3 +80,27 @@ function refuseStrangers(lora: LoraFile, matched: Match[], unmatched: string[]):
     `it is made for ${nameBase(lora) ?? 'another model'}: the checkpoint has no layer for ${unmatched.length} of its ${total} modules, the first is ${quoteName(unmatched[0] as string)}`,
   );
 }
+
+/** Returns a sentence for modules without a layer, and one for tensors that are of no module. */
+export function describeUnused(
+  name: string,
+  { unknownKeys }: LoraFile,
+  { matched, unmatched }: Matches,
+): string[] {
+  const who = `lora ${quoteName(name)}`;
+  const total = matched.length + unmatched.length;
+  const [module] = unmatched;
+  const [key] = unknownKeys;
+  return [
+    ...(module === undefined
+      ? []
+      : [
+          `${who}: the checkpoint has no layer for ${unmatched.length} of its ${total} modules, the first is ${quoteName(module)}`,
+        ]),
+    ...(key === undefined
+      ? []
+      : [
+          `${who}: ${unknownKeys.length} of its tensors are of no kind of LoRA and not used, the first is ${quoteName(key)}`,
+        ]),
+  ];
+}

@@ -13,7 +13,7 @@ import { decompose } from './kinds/dora.ts';
 import { full } from './kinds/full.ts';
 import { glora } from './kinds/glora.ts';
 import { ia3 } from './kinds/ia3.ts';
-import type { KindRule, Parts } from './kinds/kind.ts';
+import { type KindRule, need, type Parts } from './kinds/kind.ts';
 import { loha } from './kinds/loha.ts';
 import { lokr } from './kinds/lokr.ts';
 import { lora } from './kinds/lora.ts';
@@ -31,6 +31,8 @@ export interface Merge {
   module: LoraModule;
   /** The tag's weight; not 0. */
   weight: number;
+  /** Ranks to use, from the first; null for all. */
+  dyn: number | null;
 }
 
 /** A layer's weight and bias. */
@@ -150,14 +152,31 @@ export function changesBias({ module: { parts } }: Merge): boolean {
 
 /** Merges one module into the layer's rows of weight and bias. @throws LoraError, CheckpointError */
 function mergeInto(merge: Merge, rows: Float32Array, bias: Float32Array | null): void {
-  const { layer, lora, module, weight: multiplier } = merge;
+  const { layer, lora, module, weight: multiplier, dyn } = merge;
   if (changesBias(merge) && !bias) throw contradiction('bias difference');
-  const parts = readParts(lora, module);
-  const scale = scaleOf(lora, module, parts);
+  const whole = readParts(lora, module);
+  // alpha is of all ranks.
+  const scale = scaleOf(lora, module, whole);
+  const parts = dyn === null ? whole : cutRanks(whole, dyn);
   const own = { data: rows, shape: shapeOf(layer) };
   const merged = mergeModule(module.kind, own, bias, parts, { scale, multiplier });
   rows.set(merged.weight);
   if (bias && merged.bias) bias.set(merged.bias);
+}
+
+/** The first ranks of a module of kind `lora`. */
+function cutRanks(parts: Parts, dyn: number): Parts {
+  const [up, down] = [need(parts, 'up'), need(parts, 'down')];
+  const [out, rank] = matrixOf(up);
+  const kept = Math.min(dyn, rank);
+  const columns = new Float32Array(out * kept);
+  for (let row = 0; row < out; row++) {
+    columns.set(up.data.subarray(row * rank, row * rank + kept), row * kept);
+  }
+  const rows = down.data.subarray(0, (down.data.length / rank) * kept);
+  return new Map(parts)
+    .set('up', { data: columns, shape: [out, kept] })
+    .set('down', { data: rows, shape: [kept, ...down.shape.slice(1)] });
 }
 
 /** The layer's rows of a tensor: a view. */

@@ -9,7 +9,7 @@ import type { LoraFile, LoraModule } from './file.ts';
 import { createLayerFinder, type LayerFinder } from './keys.ts';
 import { sizeOf } from './kinds/algebra.ts';
 import type { Layer, ModelLayers } from './layers.ts';
-import { type Match, type Matches, matchModules } from './match.ts';
+import { describeUnused, type Match, type Matches, matchModules } from './match.ts';
 import { type Merge, readParts, scaleOf } from './merge.ts';
 import type { Kind } from './parts.ts';
 import { commonPeriod, unetWeightAt, varies, type WeightPlace } from './request-weights.ts';
@@ -125,7 +125,7 @@ export async function planLoras(
     const request = { ...(last.get(ref.path) ?? asked), name: asked.name };
     try {
       const one = await prepare(request, ref, find, store, options);
-      if (one.matches.unmatched.length > 0) messages.push(describeUnmatched(one));
+      messages.push(...describeUnused(asked.name, one.loaded.lora, one.matches));
       prepared.push(one);
       const { name, te: teWeight, unet: unetWeight, dyn } = request;
       applied.push({ name, hash: ref.hash, teWeight, unetWeight, dyn });
@@ -235,11 +235,6 @@ function markSeen(prepared: readonly Prepared[]): void {
   }
 }
 
-function describeUnmatched({ request, matches: { matched, unmatched } }: Prepared): string {
-  const total = matched.length + unmatched.length;
-  return `lora ${quoteName(request.name)}: the checkpoint has no layer for ${unmatched.length} of its ${total} modules, the first is ${quoteName(unmatched[0] as string)}`;
-}
-
 /** A sentence when a weight that is to change meets modules that are merged. */
 function describeFixed({ request, matches: { matched }, seen }: Prepared): string[] {
   const fixed = matched.find((match) => !isFed(match, seen));
@@ -247,6 +242,14 @@ function describeFixed({ request, matches: { matched }, seen }: Prepared): strin
   return [
     `lora ${quoteName(request.name)}: its modules of kind ${fixed.module.kind} are merged and keep the weight ${request.unet} at every step and in every picture`,
   ];
+}
+
+/**
+ * Ranks of a module to use; null for all. As in the web UI, a core tensor is never cut; derived factors
+ * have no order of importance that a cut could follow.
+ */
+function dynOf({ dyn }: LoraRequest, { kind, parts }: LoraModule): number | null {
+  return kind === 'lora' && !parts.has('mid') ? dyn : null;
 }
 
 /** Shares by layer, in the order of the requests; without those that change nothing. */
@@ -262,9 +265,7 @@ function collectShares(
       const { module, network, layer } = match;
       if (network.prefix !== prefix || !isFed(match, seen)) continue;
       const factors = loaded.factors.get(module.name) as Factors;
-      // Derived factors have no order of importance that a cut could follow.
-      const dyn = module.kind === 'lora' ? request.dyn : null;
-      const rank = Math.min(factors.rank, dyn ?? factors.rank);
+      const rank = Math.min(factors.rank, dynOf(request, module) ?? factors.rank);
       const scale = weight * factors.scale * blockWeight(request.blocks, network, layer);
       // A share whose weight comes and goes stays in the set, so that it is put together once.
       if (rank === 0 || (scale === 0 && !varies(request))) continue;
@@ -286,7 +287,7 @@ function collectMerges(
       .filter((match) => match.network.prefix === prefix && !isFed(match, seen))
       .map(({ module, network, layer }) => {
         const weight = (weights[i] as number) * blockWeight(request.blocks, network, layer);
-        return { layer, lora: loaded.lora, module, weight };
+        return { layer, lora: loaded.lora, module, weight, dyn: dynOf(request, module) };
       })
       .filter(({ weight }) => weight !== 0),
   );

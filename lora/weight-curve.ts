@@ -36,15 +36,16 @@ export function readNumber(text: string): number | null {
 }
 
 /**
- * Reads `1.5` or `weight@place,weight@place…` (`;` for `,`). Places up to 1 are shares of the pass; as
- * soon as one is greater, all are steps.
+ * Reads `1.5` or `weight@place,weight@place…` (`;` for `,`, `~` for `@`). Places up to 1 are shares of the
+ * pass; as soon as one is greater, all are steps. A weight without a place, but not the first, is at 1.
  *
  * @returns null when it is neither
  */
 export function readCurve(text: string): WeightCurve | null {
-  if (!text.includes('@')) return readNumber(text);
-  const points = text.split(/[,;]/).map((pair) => {
-    const [weight, at, ...others] = pair.split('@').map(readNumber);
+  if (!/[@~]/.test(text)) return readNumber(text);
+  const points = text.split(/[,;]/).map((pair, i) => {
+    const numbers = pair.split(/[@~]/).map(readNumber);
+    const [weight, at, ...others] = i > 0 && numbers.length === 1 ? [...numbers, 1] : numbers;
     if (weight == null || at == null || at < 0 || others.length > 0) return null;
     return { at, weight };
   });

@@ -25,6 +25,6 @@ export function assertFinite(stage: string, checkpoint: string, values: Float32A
   throw new PipelineError(
     'NON_FINITE',
     `The ${stage} of ${checkpoint} produced values that are not numbers (NaN or infinity). ` +
-      'The file is damaged or its weights overflow.',
+      'The file is damaged, its weights overflow, or a LoRA has too great a weight.',
   );
 }

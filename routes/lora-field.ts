@@ -7,6 +7,9 @@ import { HttpError } from '../server/errors.ts';
 /** Keys of a tag that an item may have, too. */
 const KEYS = ['te', 'unet', 'dyn', 'lbw', 'start', 'stop', 'hr', 'hrte', 'hrunet'] as const;
 
+/** Looks LoRAs up. */
+type Names = Pick<Context['loras'], 'find' | 'findByPath'>;
+
 type LoraItem = {
   path?: string | undefined;
   name?: string | undefined;
@@ -14,28 +17,39 @@ type LoraItem = {
   multipliers?: readonly number[] | undefined;
 } & { [Key in (typeof KEYS)[number]]?: string | undefined };
 
-/** Characters that would end a tag, or begin another. */
-const NOT_IN_TAGS = /[<>:]/;
+/** Characters that would end a tag, or begin another; with one `=` a name would be a key. */
+const NOT_IN_TAGS = /[<>:]|^[^=]*=[^=]*$/;
 /** The same within a value of a key. */
 const NOT_IN_VALUES = /[<>:=]/;
 
 /**
  * Adds a `<lora:name:multiplier>` tag for each item, with the keys that it has.
  *
+ * @param loras   what there is
  * @param prompt  with or without tags of its own
- * @param items   a path counts by its file name without extension
+ * @param items   a path counts by its file name without extension, unless another file has the same
  * @throws HttpError BAD_REQUEST for an item without a usable name, or with a value that is none
  */
-export function addLoraTags(prompt: string, items: readonly LoraItem[]): string {
-  return prompt + items.map(writeTag).join('');
+export function addLoraTags(loras: Names, prompt: string, items: readonly LoraItem[]): string {
+  return prompt + items.map((item) => writeTag(loras, item)).join('');
 }
 
-function writeTag(item: LoraItem): string {
-  const { path, name, multiplier, multipliers = [] } = item;
-  const file = (name || path || '').split(/[\\/]/).at(-1) ?? '';
-  const plain = file.replace(/\.safetensors$/i, '');
+/** What a tag calls the LoRA that an item means. */
+function nameIn(loras: Names, { name, path }: LoraItem): string {
+  const asked = name || path || '';
+  const base = (asked.split(/[\\/]/).at(-1) ?? '').replace(/\.safetensors$/i, '');
+  const entry = loras.findByPath(asked);
+  return entry && loras.find(base) !== entry ? entry.loraName : base;
+}
+
+function writeTag(loras: Names, item: LoraItem): string {
+  const { multiplier, multipliers = [] } = item;
+  const plain = nameIn(loras, item);
   if (plain === '' || NOT_IN_TAGS.test(plain)) {
-    throw new HttpError('BAD_REQUEST', 'lora: expected the name or path of a LoRA in each item.');
+    throw new HttpError(
+      'BAD_REQUEST',
+      'lora: expected the name or path of a LoRA in each item, without < > : and =.',
+    );
   }
   const keys = KEYS.flatMap((key) => {
     const value = item[key] ?? (key === 'unet' && multipliers.length > 0 && multipliers.join('|'));

@@ -34,7 +34,7 @@ async function inspect(context: Context, name: string, measures: boolean) {
   const { loras, models, options } = context;
   const entry = loras.find(name);
   const file = entry ? { ...entry, name: entry.loraName, folder: 'Lora' as const } : null;
-  const found = file ?? findElsewhere(context, name);
+  const found = file ?? findElsewhere(context, name) ?? loras.findPickle(name);
   if (!found) {
     const shown = JSON.stringify(name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name);
     throw new HttpError('LORA_NOT_FOUND', `There is no LoRA ${shown}, nor another model.`);

@@ -11,12 +11,12 @@ export type PromptFields = Pick<Txt2ImgRequest, 'prompt' | 'negative_prompt' | '
 
 /** A request's prompts with its LoRA field, styles and the removal of comments applied. */
 export async function writePrompts(
-  { styles }: Context,
+  { styles, loras }: Context,
   request: PromptFields,
   { enable_prompt_comments }: Options,
 ): Promise<{ prompt: string; negativePrompt: string }> {
   const own = {
-    prompt: addLoraTags(request.prompt ?? '', request.lora ?? []),
+    prompt: addLoraTags(loras, request.prompt ?? '', request.lora ?? []),
     negativePrompt: request.negative_prompt ?? '',
   };
   const names = request.styles ?? [];

@@ -13,8 +13,8 @@ const RESERVED_BYTES = 256 * 2 ** 20;
 const EXTENSION = '.safetensors';
 /** Names that Windows takes for devices, whatever follows a dot. */
 const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
-/** Separators, what Windows forbids, and what would end a `<lora:…>` tag. */
-const FORBIDDEN = /[/\\:*?"<>|]/;
+/** Separators, what Windows forbids, and what would end a `<lora:…>` tag or be read as a key of it. */
+const FORBIDDEN = /[/\\:*?"<>|=]/;
 /** Control characters, invisible ones that turn the reading direction, halves of surrogate pairs. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\u2028\u2029]/u;
 const PART = /^\.upload-[0-9a-f-]{36}\.part$/;
@@ -34,7 +34,7 @@ export function checkFileName(name: string): string {
   };
   if (stem === '') throw refuse('a file name');
   if (Buffer.byteLength(stem) > MAX_NAME_BYTES) throw refuse(`at most ${MAX_NAME_BYTES} bytes`);
-  if (FORBIDDEN.test(stem)) throw refuse('a file name without folders and without : * ? " < > |');
+  if (FORBIDDEN.test(stem)) throw refuse('a file name without folders and without : * ? " < > | =');
   if (INVISIBLE.test(stem)) throw refuse('a file name of visible characters');
   if (/^[. ]|[. ]$/.test(stem))
     throw refuse('a file name that neither begins nor ends with a dot or space');

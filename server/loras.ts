@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   findLora,
+  findPickle,
   hashLoras,
   type LoraCatalogue,
   type LoraEntry,
@@ -15,7 +16,7 @@ import { extractNetworkTags } from '../lora/syntax.ts';
 import { readLoraTags } from '../lora/tags.ts';
 import type { LoraRef } from '../pipelines/job.ts';
 import { watchFolders } from './folder-watch.ts';
-import { Inspections } from './inspections.ts';
+import { type InspectedFile, Inspections } from './inspections.ts';
 import type { Logger } from './logging.ts';
 import { removeParts } from './lora-files.ts';
 import type { Settings } from './settings.ts';
@@ -31,7 +32,7 @@ export class Loras {
   /** Files that the log has told of, and those that could not be hashed. */
   readonly #told = new Set<string>();
   readonly #unhashed = new Set<string>();
-  #catalogue: LoraCatalogue = { entries: [], ids: new Map(), skipped: [] };
+  #catalogue: LoraCatalogue = { entries: [], ids: new Map(), skipped: [], pickles: [] };
   #scanning: Promise<void> = Promise.resolve();
   #isHashing = false;
   /** What was found out about files. */
@@ -117,6 +118,20 @@ export class Loras {
   /** Finds a LoRA by any name that a tag may use; null when there is none. */
   find(name: string): LoraEntry | null {
     return findLora(this.#catalogue, name);
+  }
+
+  /** Finds a file that is not listed because it is a pickle; null when there is none. */
+  findPickle(name: string): (InspectedFile & { filename: string }) | null {
+    const file = findPickle(this.#catalogue, name);
+    return file && { ...file, name: file.name.replace(/\.\w+$/, ''), folder: 'Lora' };
+  }
+
+  /**
+   * Finds a LoRA that a client names by path: as the list has it, below the folder, or one of the
+   * client's own, of which the last part counts.
+   */
+  findByPath(path: string): LoraEntry | null {
+    return this.entries.find(({ filename }) => filename === path) ?? this.find(path);
   }
 
   /** Finds a LoRA by its file: name as listed, or path below the folder; null when there is none. */

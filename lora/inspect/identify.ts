@@ -22,6 +22,7 @@ export type FileKind =
   | 'controlnet'
   | 'text encoder'
   | 'other model'
+  | 'pickle'
   | 'damaged';
 
 /** What a file turned out to be. */
@@ -77,7 +78,7 @@ export async function identifyFile(filename: string): Promise<Identity> {
     file = await readHeader(filename);
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
-    return { ...blank, kind: 'damaged', says: error.message };
+    return { ...blank, kind: error.code === 'PICKLE' ? 'pickle' : 'damaged', says: error.message };
   }
   if ([...file.tensors.keys()].some((name) => HYPERNETWORK.test(name))) {
     const says = 'This is a hypernetwork, which cannot be used.';

@@ -100,6 +100,7 @@ function adviseFolder(
 ): string | null {
   if (folder === belongs) return null;
   if (belongs !== null) return `It lies in the folder ${folder} and belongs into ${belongs}.`;
+  if (kind === 'pickle') return 'Convert it to .safetensors, or download it as such.';
   return kind === 'damaged' ? 'Download it again.' : 'This server has no use for it.';
 }
 

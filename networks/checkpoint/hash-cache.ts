@@ -44,14 +44,19 @@ export class HashCache {
    */
   static async open(path: string | null, hash: typeof hashFile = hashFile): Promise<HashCache> {
     const cache = new HashCache(path, hash);
-    if (path === null) return cache;
+    await cache.#read();
+    return cache;
+  }
+
+  /** Takes over what the file has and this cache does not know. */
+  async #read(): Promise<void> {
+    if (this.#path === null) return;
     try {
-      const text = await readFile(path, 'utf8');
-      if (text.length <= MAX_CACHE_BYTES) cache.#load(JSON.parse(text));
+      const text = await readFile(this.#path, 'utf8');
+      if (text.length <= MAX_CACHE_BYTES) this.#load(JSON.parse(text));
     } catch {
       // First start, or a damaged file: begin anew.
     }
-    return cache;
   }
 
   /** Returns the hash, 64 lower-case hex digits, when the file is unchanged since it was made. */
@@ -78,16 +83,20 @@ export class HashCache {
   #load(data: unknown): void {
     if (typeof data !== 'object' || data === null) return;
     for (const [path, entry] of Object.entries(data)) {
-      if (isEntry(entry)) this.#entries.set(path, entry);
+      if (isEntry(entry) && !this.#entries.has(path)) this.#entries.set(path, entry);
     }
   }
 
-  /** Writes one at a time, to a file beside it that is then renamed: never half a cache. */
+  /**
+   * Writes one at a time, to a file beside it that is then renamed: never half a cache. What another
+   * server wrote there meanwhile stays.
+   */
   #save(): Promise<void> {
     const path = this.#path;
     if (path === null) return Promise.resolve();
     const write = async (): Promise<void> => {
       const part = `${path}.${randomUUID()}.part`;
+      await this.#read();
       try {
         await writeFile(part, JSON.stringify(Object.fromEntries(this.#entries), null, 1));
         await rename(part, path);

@@ -22,3 +22,5 @@ export const MAX_SEED = 2 ** 32 - 1;
 export const MAX_STYLES = 100;
 /** LoRAs in the `lora` field; prompts with more than 20 are not seen. */
 export const MAX_LORAS = 64;
+/** Weight of a LoRA, either way: tags take any number, and the networks compute in f32. */
+export const MAX_LORA_WEIGHT = 1e38;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   MAX_BATCH_SIZE,
   MAX_CFG_SCALE,
+  MAX_LORA_WEIGHT,
   MAX_LORAS,
   MAX_N_ITER,
   MAX_NAME_CHARS,
@@ -167,8 +168,8 @@ export const loraField = {
     z.object({
       path: text(MAX_NAME_CHARS).optional().describe('File name, with or without extension.'),
       name: text(MAX_NAME_CHARS).optional().describe('Name as in `GET /sdapi/v1/loras`.'),
-      multiplier: float(-100, 100).default(1).describe('Weight.'),
-      multipliers: list(float(-100, 100), MAX_LORAS)
+      multiplier: float(-MAX_LORA_WEIGHT, MAX_LORA_WEIGHT).default(1).describe('Weight.'),
+      multipliers: list(float(-MAX_LORA_WEIGHT, MAX_LORA_WEIGHT), MAX_LORAS)
         .optional()
         .describe('UNet weights, one per picture of a batch, in turns; win over `multiplier`.'),
       ...tagKeys,

@@ -51,7 +51,7 @@ export const LoraInspection = z
     kind: z
       .string()
       .describe(
-        'lora, checkpoint, vae, embedding, hypernetwork, upscaler, controlnet, text encoder, other model, damaged.',
+        'lora, checkpoint, vae, embedding, hypernetwork, upscaler, controlnet, text encoder, other model, pickle (never opened, so nothing else is known), damaged.',
       ),
     says: z.string().describe('What it is, in a sentence.'),
     advice: z.string().nullable().describe('What to do when it lies in the wrong folder.'),

@@ -27,10 +27,10 @@ export function mergeKeys(merges: readonly Merge[]): MergeKeys {
   const values = createHash('sha256');
   const tensors = new Set<string>();
   for (const merge of merges) {
-    const { layer, lora, weight } = merge;
+    const { layer, lora, weight, dyn } = merge;
     const { path, mtimeMs, inode, bytes } = lora.file;
     values.update(
-      `${JSON.stringify([path, mtimeMs, inode, bytes, layer.weight, layer.rows, weight])}\n`,
+      `${JSON.stringify([path, mtimeMs, inode, bytes, layer.weight, layer.rows, weight, dyn])}\n`,
     );
     tensors.add(layer.weight);
     if (layer.bias !== null && changesBias(merge)) tensors.add(layer.bias);

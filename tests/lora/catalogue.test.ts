@@ -101,6 +101,13 @@ describe('findLora', () => {
     expect(names(catalogue)).toEqual(['same', 'b/same']);
     expect(findLora(catalogue, 'same')?.name).toBe(path.join('a', 'same.safetensors'));
     expect(findLora(catalogue, 'b/same')?.name).toBe(path.join('b', 'same.safetensors'));
+    // However folders sort, the file that lies outermost has the plain name.
+    put('same.safetensors');
+    const more = await scan();
+    expect(names(more).sort()).toEqual(['a/same', 'b/same', 'same']);
+    for (const name of names(more)) {
+      expect(findLora(more, name)?.name).toBe(path.join(...`${name}.safetensors`.split('/')));
+    }
   });
 
   it('an alias of several files names none, nor does "None"; a file name beats an alias', async () => {

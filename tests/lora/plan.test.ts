@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LoraFeed, LoraFeeds } from '../../lora/compose.ts';
 import type { Layer, ModelLayers } from '../../lora/layers.ts';
 import { listLayers } from '../../lora/layers.ts';
+import { mergeTensors } from '../../lora/merge.ts';
 import { planLoras } from '../../lora/plan.ts';
 import { LoraStore } from '../../lora/store.ts';
 import type { LoraRequest } from '../../lora/tags.ts';
@@ -168,6 +169,40 @@ describe('what is applied', () => {
     expect((await plan(file, 1, { dyn: 0 })).feeds(UNET)).toBeUndefined();
   });
 
+  it('dyn cuts no core tensor, as in the web UI, and cuts a DoRA that is merged', async () => {
+    const conv = 'lora_unet_down_blocks_0_resnets_0_conv1';
+    const core = put({
+      [`${conv}.lora_down.weight`]: { shape: [3, 32, 1, 1] },
+      [`${conv}.lora_mid.weight`]: { shape: [3, 3, 3, 3] },
+      [`${conv}.lora_up.weight`]: { shape: [32, 3, 1, 1] },
+    });
+    const { rank } = (await plan(core, 1, { dyn: 1 })).feeds(UNET)?.values().next().value ?? {};
+    expect(rank).toBe(3);
+    const scale = { [`${MODULE}.dora_scale`]: { shape: [32, 1] } };
+    const alpha = { [`${MODULE}.alpha`]: { shape: [], values: [2] } };
+    const dora = put({ ...pair(MODULE, 4), ...scale, ...alpha });
+    const down = Array.from({ length: 32 }, (_, i) => ((i % 7) + 1) / 100);
+    const up = Array.from({ length: 32 }, (_, i) => (((4 * i) % 7) + 1) / 100);
+    // The first rank alone, at the scale of all four: alpha / 4 = 1/2.
+    const first = put({
+      [`${MODULE}.lora_down.weight`]: { shape: [1, 32], values: down },
+      [`${MODULE}.lora_up.weight`]: { shape: [32, 1], values: up },
+      [`${MODULE}.scale`]: { shape: [], values: [0.5] },
+      ...scale,
+    });
+    const merge = async (file: string, request: Partial<LoraRequest>) => {
+      const requests = [{ ...ask('x', 1), ...request }];
+      const options = { canMerge: true };
+      const made = await planLoras(requests, () => ref(file), model, new LoraStore(), options);
+      expect(made.messages).toEqual([]);
+      const checkpoint = await readHeader(fixtureCheckpoint('sd15'));
+      const [merged] = (await mergeTensors(checkpoint, made.merges(UNET))).values();
+      return [...(merged?.data ?? [])];
+    };
+    near(await merge(dora, { dyn: 1 }), await merge(first, {}));
+    expect(await merge(dora, {})).not.toEqual(await merge(dora, { dyn: 1 }));
+  });
+
   it('the first convolution of an inpainting UNet gets the 4 latent channels', async () => {
     const file = await readHeader(fixtureCheckpoint('sd15-inpainting'));
     const inpainting = listLayers(file.tensors, detectCheckpoint(file));
@@ -234,7 +269,16 @@ describe('what is refused, as a whole', () => {
     expect(made.feeds(UNET)?.size).toBe(1);
   });
 
+  it('tensors of no module are told, the rest is applied', async () => {
+    const made = await plan(put({ ...pair(MODULE), 'logit_scale.x': { shape: [1] } }));
+    expect(made.messages).toEqual([
+      'lora "x": 1 of its tensors are of no kind of LoRA and not used, the first is "logit_scale.x"',
+    ]);
+    expect(made.feeds(UNET)?.size).toBe(1);
+  });
+
   const up = `${MODULE}.lora_up.weight`;
+  const dotted = 'unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q';
   it.each<[string, Record<string, SmallTensor>, RegExp]>([
     ['a factor missing', { [up]: { shape: [32, 2] } }, /has the parts up/],
     ['ranks that differ', { ...pair(MODULE), [up]: { shape: [32, 3] } }, /do not fit together/],
@@ -249,6 +293,15 @@ describe('what is refused, as a whole', () => {
       /NaN/,
     ],
     ['an unknown part', { ...pair(MODULE), [`${MODULE}.lora_x`]: { shape: [1] } }, /unknown part/],
+    [
+      'an unknown part of a dotted module',
+      {
+        [`${dotted}.lora_A.weight`]: { shape: [2, 32] },
+        [`${dotted}.lora_B.weight`]: { shape: [32, 2] },
+        [`${dotted}.lora_x.default.weights`]: { shape: [1] },
+      },
+      /has the unknown part/,
+    ],
     [
       'two modules for one layer',
       { ...pair(MODULE), ...pair(MODULE.replace('lora_', '')) },

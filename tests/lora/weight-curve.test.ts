@@ -23,13 +23,16 @@ describe('weightAt', () => {
     // A jump: two weights at one place, the later one from there on.
     ['0@0,0@2,1@2', 4, [0, 1, 1, 1]],
     ['0@0,1@1', 1, [0]],
+    // loractl's other spelling, and its place 1 where none is written.
+    ['0~0;1.5~0.5', 5, [0, 0.75, 1.5, 1.5, 1.5]],
+    ['0@0,1', 5, [0, 0.25, 0.5, 0.75, 1]],
   ])('%s over %d steps', (text, steps, weights) => {
     const actual = over(text, steps);
     expect(actual).toHaveLength(steps);
     for (const [i, weight] of actual.entries()) expect(weight).toBeCloseTo(weights[i] ?? 0, 12);
   });
 
-  it.each(['', 'x', '1@', '@1', '1@2@3', '1@-1', '1,2', '1@0,2', 'inf@0', '1@nan', '1 2'])(
+  it.each(['', 'x', '1@', '@1', '1@2@3', '1@-1', '1,2', '2,1@0', '1@0,', 'inf@0', '1@nan', '1 2'])(
     '%j is no weight',
     (text) => expect(readCurve(text)).toBeNull(),
   );

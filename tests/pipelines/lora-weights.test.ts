@@ -3,11 +3,14 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readFloat32, readHeader, type TensorInfo } from '../../networks/checkpoint/safetensors.ts';
 import { seedsOf } from '../../pipelines/generation-info.ts';
 import type { Txt2ImgJob } from '../../pipelines/job.ts';
 import { Model } from '../../pipelines/model/model.ts';
 import { prepareLoras, prepareNetwork } from '../../pipelines/prepare-network.ts';
 import { positionOf, sampleBatch } from '../../pipelines/sample-batch.ts';
+import { txt2img } from '../../pipelines/txt2img.ts';
+import { recordedEmbeddings } from '../fixtures/embeddings/recorded.ts';
 import { type SmallTensor, writeTensorFile } from '../lora/write-tensors.ts';
 import { fixtureCheckpoint, makeCached, relativeError } from '../networks/fixture.ts';
 import { makeJob, recordHooks } from './job.ts';
@@ -70,6 +73,48 @@ describe('weights over steps', () => {
     expect(late).not.toEqual(one);
     expect(await latent('fox<lora:u:2>')).toEqual(one);
     expect(await latent('fox')).toEqual(none);
+  });
+});
+
+describe('an interruption with LoRAs at work', () => {
+  it('leaves nothing behind, low-rank or merged', async () => {
+    put('whole', { [`${TO_Q}.diff`]: { shape: [32, 32] } });
+    const clean = await latent('fox');
+    const whole = await latent('fox<lora:a:8><lora:whole:8>');
+    const loras = [...files].map(([name, file]) => ({ name, path: file, hash: null }));
+    const job = makeJob(model.checkpoint.path, {
+      ...{ width: 64, height: 64, steps: STEPS, loras, prompt: 'fox<lora:a:8><lora:whole:8>' },
+    });
+    const hooks = recordHooks();
+    const control = { interrupted: false, skipped: false };
+    const stopping = { ...hooks, control, onProgress: () => void (control.interrupted = true) };
+    const result = await txt2img(job, model, stopping);
+    expect(result.stepsExecuted).toBeLessThan(STEPS);
+    expect(await latent('fox')).toEqual(clean);
+    expect(await latent('fox<lora:a:8><lora:whole:8>')).toEqual(whole);
+  });
+});
+
+describe('an embedding that a LoRA carries', () => {
+  it('does at every weight what its own file does beside the LoRA', async () => {
+    const [ref] = (await recordedEmbeddings('sd15')).filter(({ name }) => name === 'zorplex');
+    const source = await readHeader(ref?.path ?? '');
+    const [info] = source.tensors.values();
+    const tensors = { [`${FC1}.diff`]: { shape: [256, 64] } };
+    const values = [...readFloat32(source, info as TensorInfo)];
+    put('plain', tensors);
+    put('carrier', {
+      ...tensors,
+      'bundle_emb.zorplex.string_to_param.*': { shape: info?.shape ?? [], values },
+    });
+    const embeddings = ref ? [ref] : [];
+    const none = await latent('a zorplex');
+    for (const weight of [-1, 0, 0.5, 1.5, 8]) {
+      const own = await latent(`a zorplex<lora:plain:${weight}>`, { embeddings });
+      expect(own).not.toEqual(none);
+      expect(await latent(`a zorplex<lora:carrier:${weight}>`)).toEqual(own);
+    }
+    expect(await latent('a zorplex')).toEqual(none);
   });
 });
 

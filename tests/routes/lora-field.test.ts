@@ -1,6 +1,8 @@
 /** LoRAs of a request: the `lora` field, and names that nobody has. */
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../http/test-server.ts';
+import { writeTensorFile } from '../lora/write-tensors.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -37,6 +39,28 @@ describe('LoRAs of a request', () => {
     expect(response.status).toBe(400);
   });
 
+  it('takes the file of a path where two have its name, and any finite weight', async () => {
+    const folder = join(server.folder, 'models', 'Lora');
+    const files = ['twin.safetensors', 'b/twin.safetensors', 'c/twin.safetensors'];
+    for (const file of files) {
+      writeTensorFile(join(folder, file), { 'lora_unet_x.diff': { shape: [2] } });
+    }
+    await server.context.loras.refresh();
+    const { job } = await draw({
+      lora: [
+        { path: 'c/twin.safetensors', multiplier: -150 },
+        { path: join(folder, 'b', 'twin.safetensors') },
+        { path: 'C:\\elsewhere\\twin.safetensors', multiplier: 1e30 },
+      ],
+    });
+    expect(job.prompt).toBe('<lora:c/twin:-150><lora:b/twin:1><lora:twin:1e+30>');
+    const paths = ['c/twin', 'b/twin', 'twin'].map((name) => join(folder, `${name}.safetensors`));
+    expect(job.loras.map(({ path }) => path)).toEqual(paths);
+    for (const multiplier of ['NaN', 'Infinity', 1e39]) {
+      expect((await draw({ lora: [{ name: 'twin', multiplier }] })).response.status).toBe(422);
+    }
+  });
+
   it('a LoRA that does not exist is a 404 where the options say so', async () => {
     const prompt = 'a cat<lora:nowhere:1>';
     expect((await draw({ prompt })).response.status).toBe(200);
@@ -47,8 +71,11 @@ describe('LoRAs of a request', () => {
     expect((await draw({ prompt: 'a cat', override_settings })).response.status).toBe(200);
   });
 
-  it('refuses a LoRA name that would end its tag', async () => {
-    const { response } = await draw({ lora: [{ name: 'a:1><lora:b' }] });
-    expect(response.status).toBe(400);
-  });
+  it.each(['a:1><lora:b', 'a=b', 'te=0'])(
+    'refuses the name %s, which is none in a tag',
+    async (name) => {
+      const { response } = await draw({ lora: [{ name }] });
+      expect(response.status).toBe(400);
+    },
+  );
 });

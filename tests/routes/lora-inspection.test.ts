@@ -1,4 +1,4 @@
-import { copyFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { LoraInspection } from '../../openapi/schemas/loras.ts';
@@ -21,6 +21,7 @@ beforeAll(async () => {
   writeTensorFile(join(server.folder, 'embeddings', 'ugly.safetensors'), {
     emb_params: { shape: [1, 768] },
   });
+  writeFileSync(join(loras, 'sub', 'old.pt'), 'a pickle, or no pickle: it is never opened');
   await server.context.loras.refresh();
   await server.context.embeddings.refresh();
   await server.context.models.refresh();
@@ -77,6 +78,22 @@ it('tells what lies in the wrong folder, and where a file belongs', async () => 
   expect((await ask('ugly')).body).toMatchObject({ folder: 'embeddings', advice: null });
   expect((await ask('fine')).body).toMatchObject({ folder: 'VAE', kind: 'damaged' });
 });
+
+it.each(['old', 'old.pt', 'sub/old', 'sub/old.pt'])(
+  'says of the pickle %s what it says',
+  async (name) => {
+    const { status, body } = await ask(name);
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      folder: 'Lora',
+      kind: 'pickle',
+      tag: null,
+      says: expect.stringContaining('.pt hold pickles'),
+      advice: 'Convert it to .safetensors, or download it as such.',
+    });
+    expect(LoraInspection.parse(body)).toEqual(body);
+  },
+);
 
 it('reads no tensors on request', async () => {
   const { body } = await ask('ink?strength=false');

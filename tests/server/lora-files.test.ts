@@ -61,6 +61,7 @@ describe('checkFileName', () => {
     'lpt¹',
     'a<lora:b>',
     'a*',
+    'a=b',
     'x.pt',
     'x.ckpt.safetensors',
   ])('refuses %j', (name) => {

@@ -137,7 +137,7 @@ describe('other files in the LoRA folder', () => {
   it('a pickle and nonsense are told with the reason', async () => {
     const file = path.join(dir, 'old.pt');
     fs.writeFileSync(file, 'nonsense');
-    expect(await inspect(file)).toMatchObject({ kind: 'damaged', bytes: null });
+    expect(await inspect(file)).toMatchObject({ kind: 'pickle', bytes: null });
     expect((await inspect(file)).says).toContain('pickle');
     expect((await inspect(path.join(dir, 'nowhere.safetensors'))).kind).toBe('damaged');
   });

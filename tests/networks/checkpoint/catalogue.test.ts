@@ -194,6 +194,17 @@ describe('hashes', () => {
     expect(fs.readdirSync(dir).filter((name) => name.endsWith('.part'))).toEqual([]);
   });
 
+  it('of two servers that share the file both stay there', async () => {
+    const file = put('m.safetensors', 'one');
+    const other = await HashCache.open(cachePath);
+    await hashCheckpoints(await scanCheckpoints([models], cache), cache);
+    fs.rmSync(file);
+    put('n.safetensors', 'two');
+    await hashCheckpoints(await scanCheckpoints([models], other), other);
+    const names = ['m.safetensors', 'n.safetensors'].map((name) => path.join(models, name));
+    expect(Object.keys(JSON.parse(fs.readFileSync(cachePath, 'utf8'))).sort()).toEqual(names);
+  });
+
   it.each([
     ['damaged', '{"a":'],
     ['of another shape', '[1, null]'],
