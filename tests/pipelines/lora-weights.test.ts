@@ -87,7 +87,10 @@ describe('an interruption with LoRAs at work', () => {
     });
     const hooks = recordHooks();
     const control = { interrupted: false, skipped: false };
-    const stopping = { ...hooks, control, onProgress: () => void (control.interrupted = true) };
+    const onProgress = () => {
+      control.interrupted = true;
+    };
+    const stopping = { ...hooks, control, onProgress };
     const result = await txt2img(job, model, stopping);
     expect(result.stepsExecuted).toBeLessThan(STEPS);
     expect(await latent('fox')).toEqual(clean);
