@@ -86,7 +86,7 @@ export async function createHires(
     scheduler: readScheduler(request.hr_scheduler) ?? draw.scheduler,
     cfgScale: request.hr_cfg ?? draw.cfgScale,
     ...prompts,
-    loras: await findPromptLoras(context, prompts.prompt, options),
+    loras: await findPromptLoras(context, prompts.prompt, options, request),
     embeddings: await context.embeddings.findForPrompts([prompts.prompt, prompts.negativePrompt]),
     model: await findModel(context, request.hr_checkpoint_name, options),
     extraNoise: options.img2img_extra_noise,
@@ -137,7 +137,8 @@ async function hiresPrompts(
   draw: FirstPass,
 ): Promise<{ prompt: string; negativePrompt: string }> {
   const [prompt, negative] = [request.hr_prompt ?? '', request.hr_negative_prompt ?? ''];
-  const own = { ...request, prompt, negative_prompt: negative, lora: [] };
+  // The `lora` field is of the whole request; tags are of the prompt that they stand in.
+  const own = { ...request, prompt, negative_prompt: negative };
   const written = await writePrompts(context, own, options);
   return {
     prompt: prompt === '' ? draw.prompt : written.prompt,

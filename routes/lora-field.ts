@@ -63,15 +63,17 @@ function writeTag(loras: Names, item: LoraItem): string {
 /**
  * Finds the files of a prompt's LoRAs.
  *
- * @throws HttpError LORA_NOT_FOUND when one is missing and the options ask for an error
+ * @throws HttpError LORA_NOT_FOUND when one is missing that the request does not switch off, and the
+ *   options ask for an error
  */
 export async function findPromptLoras(
   { loras }: Pick<Context, 'loras'>,
   prompt: string,
   { sdserve_missing_lora }: Pick<Options, 'sdserve_missing_lora'>,
+  { disable_extra_networks }: { disable_extra_networks: boolean | null },
 ): Promise<LoraRef[]> {
   const found = await loras.findForPrompt(prompt);
-  if (sdserve_missing_lora !== 'error') return found;
+  if (sdserve_missing_lora !== 'error' || disable_extra_networks) return found;
   const names = new Set(found.map(({ name }) => name));
   const missing = loras.namesIn(prompt).filter((name) => !names.has(name));
   if (missing.length === 0) return found;

@@ -86,7 +86,7 @@ export async function prepareDraw(
   const job: PreparedDraw = {
     ...models,
     ...prompts,
-    loras: await findPromptLoras(context, prompts.prompt, options),
+    loras: await findPromptLoras(context, prompts.prompt, options, request),
     embeddings: await context.embeddings.findForPrompts([prompts.prompt, prompts.negativePrompt]),
     appliesNetworks: !request.disable_extra_networks,
     styles: request.styles ?? [],

@@ -87,11 +87,20 @@ export async function publishLora(
       throw new HttpError('NOT_A_LORA', `Expected a LoRA as a safetensors file. ${sentence}`);
     }
     const target = join(loraDir, name);
-    if (overwrite) await rename(part, target);
+    if (overwrite) await replace(part, target, name);
     else await moveUnlessThere(part, target, name);
     return target;
   } finally {
     await rm(part, { force: true });
+  }
+}
+
+async function replace(part: string, target: string, name: string): Promise<void> {
+  try {
+    await rename(part, target);
+  } catch (error) {
+    if (codeOf(error) !== 'EISDIR' && codeOf(error) !== 'ENOTEMPTY') throw error;
+    throw new HttpError('FILE_EXISTS', `There is a folder ${JSON.stringify(name)}.`);
   }
 }
 

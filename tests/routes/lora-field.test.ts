@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestServer, type TestServer } from '../http/test-server.ts';
 import { writeTensorFile } from '../lora/write-tensors.ts';
 
+const HIRES = { enable_hr: true, denoising_strength: 0.5 };
+
 let server: TestServer;
 beforeAll(async () => {
   server = await startTestServer({ checkpoints: ['tiny.safetensors'] });
@@ -69,6 +71,19 @@ describe('LoRAs of a request', () => {
     expect(response.status).toBe(404);
     expect(answer).toMatchObject({ detail: 'Networks not found: nowhere' });
     expect((await draw({ prompt: 'a cat', override_settings })).response.status).toBe(200);
+    const off = { prompt, override_settings, disable_extra_networks: true };
+    expect((await draw(off)).response.status).toBe(200);
+    const second = { prompt: 'a cat', hr_prompt: prompt, ...HIRES, override_settings };
+    expect((await draw(second)).response.status).toBe(404);
+  });
+
+  it('is of both passes of a hires request, whatever their prompts; tags are of their own', async () => {
+    const { job } = await draw({
+      ...{ prompt: 'a cat<lora:wet:2>', hr_prompt: 'a dog', ...HIRES },
+      lora: [{ name: 'ink', multiplier: 4 }],
+    });
+    expect(job.prompt).toBe('a cat<lora:wet:2><lora:ink:4>');
+    expect(job).toMatchObject({ hires: { prompt: 'a dog<lora:ink:4>' } });
   });
 
   it.each(['a:1><lora:b', 'a=b', 'te=0'])(

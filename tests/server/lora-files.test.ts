@@ -114,6 +114,30 @@ describe('publishLora', () => {
     expect(fs.readdirSync(loraDir)).toEqual(['x.safetensors']);
   });
 
+  it('replaces a link and not what it leads to; a folder never', async () => {
+    const outside = path.join(dir, 'outside.safetensors');
+    fs.writeFileSync(outside, 'outside');
+    fs.symlinkSync(outside, path.join(loraDir, 'x.safetensors'));
+    await publishLora(await upload(good), loraDir, 'x.safetensors', true);
+    expect(fs.readFileSync(outside, 'utf8')).toBe('outside');
+    expect(fs.lstatSync(path.join(loraDir, 'x.safetensors')).isFile()).toBe(true);
+    fs.mkdirSync(path.join(loraDir, 'y.safetensors'));
+    for (const overwrite of [true, false]) {
+      const refusal = publishLora(await upload(good), loraDir, 'y.safetensors', overwrite);
+      await expect(refusal).rejects.toMatchObject({ code: 'FILE_EXISTS' });
+    }
+    expect(fs.readdirSync(loraDir)).toEqual(['x.safetensors', 'y.safetensors']);
+  });
+
+  it('of two that come at once with one name lets one in', async () => {
+    const parts = [await upload(good), await upload(good)];
+    const results = await Promise.allSettled(
+      parts.map((part) => publishLora(part, loraDir, 'x.safetensors', false)),
+    );
+    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(fs.readdirSync(loraDir)).toEqual(['x.safetensors']);
+  });
+
   it('refuses what is no LoRA and says what it is', async () => {
     const part = await upload({ emb_params: { shape: [1, 768] } });
     await expect(publishLora(part, loraDir, 'x.safetensors', false)).rejects.toMatchObject({
