@@ -1,12 +1,27 @@
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startTestServer, type TestServer } from './test-server.ts';
+import { readFixture } from '../images/fixture.ts';
+import { upscalerFile } from '../networks/upscaler/fixture.ts';
+import { addLora, startTestServer, type TestServer } from './test-server.ts';
 
 /** Requests as clients really send them; all of them must be answered 200. */
 
 let server: TestServer;
 
 beforeAll(async () => {
-  server = await startTestServer({ vaes: ['fine.safetensors'] });
+  server = await startTestServer({
+    vaes: ['fine.safetensors'],
+    styles: 'name,prompt,negative_prompt\nink,"ink, {prompt}",blurry\n',
+  });
+  addLora(server, 'ink');
+  mkdirSync(join(server.folder, 'models', 'RealESRGAN'));
+  copyFileSync(
+    upscalerFile('x4plus'),
+    join(server.folder, 'models', 'RealESRGAN', 'RealESRGAN_x4plus.safetensors'),
+  );
+  await server.post('/sdapi/v1/refresh-loras');
+  await server.context.upscalers.refresh();
 });
 afterAll(() => server.close());
 
@@ -56,7 +71,10 @@ describe('txt2img', () => {
     ['A1111: not square', { ...A1111, height: 128 }],
     ['A1111: tiling', { ...A1111, tiling: true }],
     ['A1111: restore faces', { ...A1111, restore_faces: true }],
+    ['A1111: hires fix', { ...A1111, enable_hr: true }],
+    ['A1111: PLMS', { ...A1111, sampler_index: 'PLMS' }],
     ['A1111: DDIM', { ...A1111, sampler_index: 'DDIM' }],
+    ['A1111: UniPC', { ...A1111, sampler_index: 'UniPC' }],
     ['A1111: two batches', { ...A1111, n_iter: 2 }],
     ['A1111: a batch of two', { ...A1111, batch_size: 2 }],
     [
@@ -133,23 +151,90 @@ describe('txt2img', () => {
 });
 
 describe('a bot that starts', () => {
-  it.each(['samplers', 'prompt-styles', 'sd-models', 'cmd-flags', 'options', 'sd-vae'])(
-    'gets %s',
-    async (path) => {
-      // Content-Type on a GET is what one of them sends.
-      const response = await server.get(`/sdapi/v1/${path}`, {
-        headers: { 'Content-Type': 'application/json' },
-      });
-      expect(response.status).toBe(200);
-      expect(await response.json()).toBeTruthy();
-    },
-  );
+  /** Keys of the object, or of the list's first element; null for a list that is empty. */
+  const LISTS: readonly (readonly [path: string, keys: readonly string[] | null])[] = [
+    ['samplers', ['name', 'aliases', 'options']],
+    ['prompt-styles', ['name', 'prompt', 'negative_prompt']],
+    ['face-restorers', null],
+    ['embeddings', ['loaded', 'skipped']],
+    ['hypernetworks', null],
+    ['upscalers', ['name', 'model_name', 'model_path', 'model_url', 'scale']],
+    ['sd-models', ['title', 'model_name', 'hash', 'sha256', 'filename', 'config']],
+    ['cmd-flags', ['port']],
+    ['loras', ['name', 'alias', 'path', 'metadata']],
+    ['options', ['sd_model_checkpoint', 'samples_format', 'CLIP_stop_at_last_layers']],
+    ['sd-vae', ['model_name', 'filename']],
+    ['schedulers', ['name', 'label']],
+    ['latent-upscale-modes', ['name']],
+    ['realesrgan-models', ['name', 'path', 'scale']],
+    ['scripts', ['txt2img', 'img2img']],
+  ];
+
+  it.each(LISTS)('gets %s with what it reads there', async (path, keys) => {
+    // Content-Type on a GET is what one of them sends.
+    const response = await server.get(`/sdapi/v1/${path}`, {
+      headers: { 'Content-Type': 'application/json' },
+    });
+    expect(response.status).toBe(200);
+    const answer = (await response.json()) as object | object[];
+    const first = Array.isArray(answer) ? answer[0] : answer;
+    if (keys === null) expect(answer).toEqual([]);
+    else expect(Object.keys(first ?? {})).toEqual(expect.arrayContaining([...keys]));
+  });
 
   it('gets JSON where there is nothing', async () => {
     expect(await (await server.post('/login', { username: 'a' })).json()).toEqual({
       detail: 'Not Found',
     });
     expect(await (await server.get('/config')).json()).toEqual({ detail: 'Not Found' });
+  });
+});
+
+describe('a browser front-end', () => {
+  it('enlarges a picture with a slash behind the path and numbers as texts', async () => {
+    const image = `data:image/png;base64,${readFixture('rgb.png').toString('base64')}`;
+    const response = await server.post('/sdapi/v1/extra-single-image/', {
+      ...{ 'resize-mode': 0, upscaling_resize: '2', upscaler_1: 'Lanczos', image },
+    });
+    expect(response.status).toBe(200);
+    expect(await response.json()).toHaveProperty('image');
+    expect(server.engine.upscales.at(-1)).toMatchObject({
+      first: { name: 'Lanczos' },
+      target: { factor: 2 },
+    });
+  });
+
+  it('draws with a slash behind the path, and reads it with a type on the GET', async () => {
+    expect((await server.post('/sdapi/v1/txt2img/', { steps: 1 })).status).toBe(200);
+    const headers = { 'Content-Type': 'application/json' };
+    expect((await server.get('/sdapi/v1/options/', { headers })).status).toBe(200);
+  });
+});
+
+describe('a single-page front-end', () => {
+  it('gets the LoRA that it names beside the prompt', async () => {
+    const lora = [{ path: 'ink.safetensors', multiplier: 1.5 }];
+    expect((await server.post(TXT2IMG, { prompt: 'a boat', lora })).status).toBe(200);
+    const job = server.engine.jobs.at(-1);
+    expect(job?.loras.map(({ name }) => name)).toEqual(['ink']);
+    expect(job?.prompt).toBe('a boat<lora:ink:1.5>');
+  });
+});
+
+describe('a paint program', () => {
+  it('counts as connected', async () => {
+    const response = await server.get('/queue/status');
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      expect.objectContaining({ msg: 'estimation', queue_size: 0 }),
+    ]);
+  });
+
+  it('is shown a sentence when something is refused', async () => {
+    for (const body of [{ steps: 0 }, { sampler_name: 'nothing' }]) {
+      const answer = (await (await server.post(TXT2IMG, body)).json()) as { message?: string };
+      expect(answer.message).toMatch(/\w/);
+    }
   });
 });
 

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { MAX_BODY_BYTES } from '../../server/limits.ts';
 import { startTestServer, type TestServer } from './test-server.ts';
 
 let server: TestServer;
@@ -85,6 +86,9 @@ describe('with origins', () => {
     server = await startTestServer({ flags });
     const authorization = `Basic ${btoa('u:p')}`;
     const headers = { Origin: 'http://a.example', Authorization: authorization };
+    const json = { 'Content-Type': 'application/json' };
+    const large = JSON.stringify({ x: 'x'.repeat(MAX_BODY_BYTES) });
+    server.engine.work = () => Promise.reject(new Error('it fell over'));
     const statuses: number[] = [];
     for (const [path, init] of [
       ['/sdapi/v1/samplers', { headers }],
@@ -94,13 +98,15 @@ describe('with origins', () => {
       ['/sdapi/v1/txt2img', { headers }],
       ['/sdapi/v1/txt2img', { headers, method: 'POST', body: 'x' }],
       ['/sdapi/v1/progress?skip_current_image=7', { headers }],
+      ['/sdapi/v1/options', { headers: { ...headers, ...json }, method: 'POST', body: large }],
+      ['/sdapi/v1/txt2img', { headers: { ...headers, ...json }, method: 'POST', body: '{}' }],
     ] as const) {
       const response = await server.get(path, init);
       statuses.push(response.status);
       expect(response.headers.get('access-control-allow-origin')).toBe('http://a.example');
       expect(response.headers.get('access-control-expose-headers')).toContain('X-Task-Id');
     }
-    expect(statuses).toEqual([200, 401, 404, 307, 405, 415, 422]);
+    expect(statuses).toEqual([200, 401, 404, 307, 405, 415, 422, 413, 500]);
   });
 });
 

@@ -4,18 +4,28 @@ import type { AddressInfo } from 'node:net';
 import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { decodeImage } from '../../../images/decode.ts';
 import { preparePictures } from '../../../pipelines/img2img/prepare-pictures.ts';
 import type { Img2ImgJob } from '../../../pipelines/job.ts';
-import { startTestServer, type TestServer } from '../../http/test-server.ts';
+import { addLora, startTestServer, type TestServer } from '../../http/test-server.ts';
 import { readFixture } from '../../images/fixture.ts';
 
 let server: TestServer;
+/** Memory that refusing one picture may take, with what the tests themselves leave behind. */
+const MAX_GROWTH = 200 * 1024 * 1024;
+
 /** Counts who asks it for anything. */
 let outside: Server;
 let visits = 0;
 
 beforeAll(async () => {
   server = await startTestServer();
+  addLora(server, 'spo');
+  await server.post('/sdapi/v1/refresh-loras');
+  server.engine.enlarge = async ({ pictures }) => {
+    for (const picture of pictures) await decodeImage(picture);
+    return [...pictures];
+  };
   server.engine.work = async (job) => {
     await preparePictures(job as Img2ImgJob);
     return {};
@@ -125,10 +135,34 @@ describe('a picture that is refused', () => {
 
   it.each(cases)('%s', async (_, make, code) => {
     const picture = await make();
+    const before = process.memoryUsage().rss;
     expect(await redraw([picture])).toMatchObject({ status: 422, code });
     const good = readFixture('rgb.png');
     const mask = picture.toString('base64');
     expect(await redraw([good], { mask })).toMatchObject({ status: 422, code });
+    expect(process.memoryUsage().rss - before).toBeLessThan(MAX_GROWTH);
+    expect(visits).toBe(0);
+  });
+
+  it.each(cases)('%s, at every other door', async (_, make) => {
+    const picture = (await make()).toString('base64');
+    const before = process.memoryUsage().rss;
+    for (const [path, body] of [
+      ['/sdapi/v1/sparkle', { image: picture }],
+      ['/sdapi/v1/extra-single-image', { image: picture, upscaler_1: 'Lanczos' }],
+      [
+        '/sdapi/v1/extra-batch-images',
+        { imageList: [{ data: picture, name: 'a' }], upscaler_1: 'Lanczos' },
+      ],
+      ['/sdapi/v1/interrogate', { image: picture }],
+      ['/controlnet/detect', { controlnet_input_images: [picture] }],
+    ] as const) {
+      expect([path, (await server.post(path, body)).status]).toEqual([path, 422]);
+    }
+    // Texts are looked for in whatever it is: nothing is decoded.
+    const read = await server.post('/sdapi/v1/png-info', { image: picture });
+    expect([200, 422]).toContain(read.status);
+    expect(process.memoryUsage().rss - before).toBeLessThan(MAX_GROWTH);
     expect(visits).toBe(0);
   });
 
