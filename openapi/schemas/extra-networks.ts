@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { MAX_NAME_CHARS } from './bounds.ts';
 import { int, text } from './coercion.ts';
 
-/** Longest path of a file that is looked for, in UTF-16 units. */
-const MAX_PATH_CHARS = 4_096;
+/** Longest path that is looked for: percent-encoded, it still fits into a request line. */
+const MAX_PATH_CHARS = 1_024;
 /** Covers that a file is asked for; trainers write a few. */
 const MAX_COVERS = 10_000;
 

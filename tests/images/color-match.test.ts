@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { matchColors } from '../../images/color-match.ts';
 import { lumaOf, setLuma } from '../../images/luminosity.ts';
 import type { Raster } from '../../images/raster.ts';
+import records from '../fixtures/images/colors.json' with { type: 'json' };
 
 /** 16 x 16 pixels from a function of their place. */
 function paint(color: (i: number) => readonly [number, number, number]): Raster {
@@ -13,6 +14,34 @@ function paint(color: (i: number) => readonly [number, number, number]): Raster 
 const grey = paint((i) => [i, i, i]);
 const mean = ({ data }: Raster, c: number) =>
   data.reduce((sum, value, i) => sum + (i % 3 === c ? value : 0), 0) / 256;
+
+const SIDE = 48;
+/** The recorded pictures, by column and row. */
+const FORMULAS: Readonly<Record<string, (x: number, y: number) => readonly number[]>> = {
+  hills: (x, y) => [x * 5, y * 5, (x + y) * 2 + 30],
+  dusk: (x, y) => [((x * y) % 200) + 40, 40 + y * 2, 130 + ((x * 3) % 100)],
+  noise: (x, y) => [(x * 37 + y * 91) % 256, (x * 53 + y * 29) % 256, (x * 17 + y * 71) % 256],
+  grey: (x, y) => [x * 4 + y, x * 4 + y, x * 4 + y],
+};
+
+function draw(name: string): Raster {
+  const data = new Uint8Array(SIDE * SIDE * 3);
+  for (let i = 0; i < SIDE * SIDE; i++) {
+    data.set(FORMULAS[name]?.(i % SIDE, Math.floor(i / SIDE)) ?? [], i * 3);
+  }
+  return { width: SIDE, height: SIDE, channels: 3, data };
+}
+
+describe('the colours of the web UI', () => {
+  it.each(records)('of $image by $model', ({ image, model, rgb }) => {
+    const expected = Buffer.from(rgb, 'base64');
+    const { data } = matchColors(draw(image), draw(model));
+    const off = data.map((value, i) => Math.abs(value - expected[i]!));
+    // The way back from L*a*b* is in fixed point there: a level or two of a channel.
+    expect(Math.max(...off)).toBeLessThanOrEqual(2);
+    expect(off.reduce((sum, value) => sum + value, 0) / off.length).toBeLessThan(0.1);
+  });
+});
 
 describe('matched colours', () => {
   it('leave a picture that is its own model as it is, but for 8 bits of L*a*b*', () => {
