@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool = False) -> torch.Tensor:
-    """softmax(q k^T / sqrt(d)) v over the last two axes. On a CPU plain matrix products train two to six times as fast as the fused kernel."""
-    if q.device.type != "cpu" or not torch.is_grad_enabled():
+    """softmax(q k^T / sqrt(d)) v over the last two axes. On a CPU plain matrix products are two to six times as fast as the fused kernel."""
+    if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
     scores = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
     if causal:

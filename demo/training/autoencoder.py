@@ -12,11 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from attention import attend
+from norm import GroupNorm
+
 LATENT_SCALE = 0.13025  # SDXL's scale factor: fixed by the layout, so the file's latents must have a standard deviation of 1 / 0.13025
 FILE_EPS = 1e-6
 
 
-class Norm(nn.GroupNorm):
+class Norm(GroupNorm):
     """Group norm with 32 groups; the weight starts at sqrt(eps) where eps is large, which makes it the identity less the mean."""
 
     def __init__(self, channels: int, eps: float = FILE_EPS):
@@ -63,7 +66,7 @@ class Attention(nn.Module):
         b, c, h, w = x.shape
         y = self.norm(x)
         q, k, v = (m(y).flatten(2).transpose(1, 2)[:, None] for m in (self.q, self.k, self.v))
-        y = F.scaled_dot_product_attention(q, k, v)[:, 0].transpose(1, 2).reshape(b, c, h, w)
+        y = attend(q, k, v)[:, 0].transpose(1, 2).reshape(b, c, h, w)
         return x + self.proj_out(y)
 
 

@@ -3,7 +3,7 @@
     python judge.py train --state DIR            # a few minutes on one core
     python judge.py renders --state DIR          # how often the detectors are right about rendered scenes that training never shows
 
-A convolutional network of 64x64 inputs with one softmax per field. It learns from rendered pictures alone, made worse at random (blurred, noisy,
+A convolutional network of 96x96 inputs with one softmax per field. It learns from rendered pictures alone, made worse at random (blurred, noisy,
 tinted), and never sees a generated one: what it says about those is a second opinion, not the generator's own.
 """
 from __future__ import annotations
@@ -20,12 +20,12 @@ from torch import nn
 import scenes
 from background import save_atomically, stop_on_signal, stopping, wait_while_paused
 
-SIDE = 64
+SIDE = 96
 COUNTS = [len(v) for v in scenes.FIELDS.values()]
 
 
 class Judge(nn.Module):
-    """[b, 3, 64, 64] in -1..1 to logits of every field [b, sum of the fields' sizes]."""
+    """[b, 3, 96, 96] in -1..1 to logits of every field [b, sum of the fields' sizes]."""
 
     def __init__(self, c: int = 32):
         super().__init__()
@@ -34,14 +34,14 @@ class Judge(nn.Module):
             return nn.Sequential(nn.Conv2d(i, o, 3, stride, 1), nn.BatchNorm2d(o), nn.ReLU())
 
         self.body = nn.Sequential(conv(3, c, 2), conv(c, c, 1), conv(c, 2 * c, 2), conv(2 * c, 2 * c, 1), conv(2 * c, 2 * c, 2))
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(2 * c * 64, 128), nn.ReLU(), nn.Linear(128, sum(COUNTS)))
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(2 * c * (SIDE // 8) ** 2, 128), nn.ReLU(), nn.Linear(128, sum(COUNTS)))
 
     def forward(self, x):
         return self.head(self.body(x))
 
 
 def shrink(images: np.ndarray) -> torch.Tensor:
-    """uint8 [n, h, w, 3] of any size to float [n, 3, 64, 64] in -1..1, by averaging."""
+    """uint8 [n, h, w, 3] of any size to float [n, 3, 96, 96] in -1..1, by averaging."""
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     return F.interpolate(x, (SIDE, SIDE), mode="area")
 
@@ -85,7 +85,7 @@ def stated(scene: scenes.Scene) -> list[str]:
 
 def train(state: Path, minutes: float, seed: int) -> None:
     xs, ls = [], []
-    for size in ("128x128", "256x256", "512x512"):
+    for size in ("256x256", "512x512"):
         for file in sorted(state.glob(f"pictures-{size}-*.npz")):
             if ".part" in file.name:
                 continue
@@ -106,14 +106,20 @@ def train(state: Path, minutes: float, seed: int) -> None:
         done = (time.time() - start) / (minutes * 60)
         for group in opt.param_groups:
             group["lr"] = 1.5e-3 * min(1, (step + 1) / 50) * max(0.02, 1 - done)
+        truth = labels[pick]
         y = worsen(x[pick].float() / 127, g)
-        none = labels[pick, list(scenes.FIELDS).index("object")] == 0
-        no_light = labels[pick, list(scenes.FIELDS).index("light")] == 0
+        mirrored = torch.rand(len(pick), generator=g) < 0.5
+        y = torch.where(mirrored[:, None, None, None], y.flip(3), y)
+        for name in ("place", "light_place"):
+            k = list(scenes.FIELDS).index(name)
+            truth[:, k] = torch.where(mirrored, len(scenes.PLACES) - 1 - truth[:, k], truth[:, k])
+        none = truth[:, list(scenes.FIELDS).index("object")] == 0
+        no_light = truth[:, list(scenes.FIELDS).index("light")] == 0
         loss = torch.zeros(())
         with torch.autocast("cpu", torch.bfloat16):
             out = model(y).float()
         for i, (name, logits) in enumerate(zip(scenes.FIELDS, out.split(COUNTS, 1))):
-            target = labels[pick, i].clone()
+            target = truth[:, i].clone()
             if name in ("colour", "place"):
                 target[none] = -100  # nothing to see
             if name == "light_place":

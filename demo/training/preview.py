@@ -72,9 +72,9 @@ def sample(model: Model, words, prompts, h: int, w: int, steps: int = 20, cfg: f
     x = torch.randn(n, 4, h // 8, w // 8, generator=g) * (sigmas[0] ** 2 + 1).sqrt()
     for i in range(steps):
         s, nxt = sigmas[i], sigmas[i + 1]
-        eps = model.unet(torch.cat([x, x]) / (s * s + 1).sqrt(), times[i].expand(2 * n), ctx, y)
-        c, u = eps.chunk(2)
-        d = u + cfg * (c - u)
+        v = model.unet(torch.cat([x, x]) / (s * s + 1).sqrt(), times[i].expand(2 * n), ctx, y)
+        c, u = v.chunk(2)
+        d = (u + cfg * (c - u)) / (s * s + 1).sqrt() + x * s / (s * s + 1)  # the noise in x, as v and x together tell it
         up = min(nxt, eta * (nxt**2 * (s**2 - nxt**2) / s**2).sqrt())
         down = (nxt**2 - up**2).sqrt()
         x = x + d * (down - s) + up * torch.randn(x.shape, generator=g)

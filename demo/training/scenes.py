@@ -67,7 +67,7 @@ def held_out(scene: Scene) -> bool:
 def sample_scene(rng: np.random.Generator, test: bool = False) -> Scene:
     """A random scene; with `test` one of the held-out combinations, otherwise never one of them."""
     while True:
-        sky = rng.choice(SKIES, p=(0.28, 0.24, 0.22, 0.12, 0.14))
+        sky = rng.choice(SKIES, p=(0.24, 0.21, 0.22, 0.17, 0.16))
         ground = rng.choice(GROUNDS, p=(0.4, 0.28, 0.16, 0.16))
         if ground == "sea":
             obj = rng.choice(OBJECTS, p=(0.12, 0.48, 0.0, 0.24, 0.0, 0.16))
@@ -79,14 +79,17 @@ def sample_scene(rng: np.random.Generator, test: bool = False) -> Scene:
         if rng.random() < 0.3:
             light = "none"
         weather = "none"
-        if sky in ("overcast", "night") and rng.random() < 0.3:
+        if sky in ("overcast", "night") and rng.random() < 0.45:
             weather = str(rng.choice(("rain", "snow")))
-        style = rng.choice(STYLES, p=(0.72, 0.1, 0.08, 0.05, 0.05))
+        style = rng.choice(STYLES, p=(0.64, 0.1, 0.1, 0.08, 0.08))
         clouds = "clouds" if sky != "overcast" and rng.random() < 0.35 else "none"
         if sky in ("night", "overcast") and style == "pastel":
             style = "plain"
-        scene = Scene(str(sky), str(ground), str(back), str(obj), str(colour), str(rng.choice(PLACES)), str(light), str(rng.choice(PLACES)),
-                      weather, str(style), clouds)
+        place, light_place = str(rng.choice(PLACES)), str(rng.choice(PLACES))
+        if obj == "balloon" or sky in ("sunset", "dawn"):  # neither hides the other
+            while obj != "none" and light_place == place:
+                light_place = str(rng.choice(PLACES))
+        scene = Scene(str(sky), str(ground), str(back), str(obj), str(colour), place, str(light), light_place, weather, str(style), clouds)
         if held_out(scene) == test:
             return scene
 
@@ -228,7 +231,7 @@ GROUND = {
 
 def _along(place: str, rng: np.random.Generator, aspect: float) -> float:
     """x of something at the left, centre or right."""
-    lo, hi = {"left": (0.17, 0.29), "centre": (0.45, 0.55), "right": (0.71, 0.83)}[place]
+    lo, hi = {"left": (0.20, 0.26), "centre": (0.47, 0.53), "right": (0.74, 0.80)}[place]
     return float(rng.uniform(lo, hi)) * aspect
 
 
@@ -288,7 +291,8 @@ def _clouds(cv: Canvas, s: Scene, hz: float, light: _Light, glow, rng) -> None:
     n = noise2(rng, cv.h, cv.w, 6, max(2, int(2.5 * cv.aspect)), 4)
     shift = max(1, cv.h // 40)
     up = np.roll(n, shift, 0)
-    lo = 0.15 if s.sky != "overcast" else -0.9
+    # a share of the sky that does not depend on chance: clouds that were asked for are seen
+    lo = float(np.quantile(n[: max(1, int(cv.h * hz * 0.7))], 0.42)) if s.sky != "overcast" else -0.9
     cover = smooth(n, lo, lo + 0.75) * smooth(cv.y, hz, hz * 0.55) * (0.92 if s.sky != "overcast" else 0.8)
     edge = np.clip(0.55 + 0.9 * (n - up), 0, 1)
     bright = {"day": rgb(1, 1, 1), "sunset": rgb(1.0, 0.72, 0.52), "night": rgb(0.22, 0.27, 0.42), "overcast": rgb(0.84, 0.86, 0.88),
@@ -311,8 +315,10 @@ def _back(cv: Canvas, s: Scene, hz: float, light: _Light, rng: np.random.Generat
             ridge = (ridge - ridge.min()) / max(float(np.ptp(ridge)), 1e-3)
             line = hz - height * (0.16 + 0.84 * ridge)
             rock = light.lit(mix(rgb(0.36, 0.38, 0.46), light.haze / max(light.level, 0.4), 0.45 if far else 0.15))
-            slope = np.gradient(line) * n / cv.aspect
-            side = np.clip(0.5 + 0.22 * slope * light.side, 0, 1)[None, :]
+            broad = np.ones(max(3, n // 24), np.float32)
+            even = np.convolve(np.pad(line, len(broad), mode="edge"), broad / len(broad), "same")[len(broad) : len(broad) + n]
+            slope = np.gradient(even) * n / cv.aspect
+            side = np.clip(0.5 + 0.34 * slope * light.side, 0, 1)[None, :]
             tex = noise2(rng, cv.h, cv.w, 24, max(2, int(20 * cv.aspect)), 2)
             depth = np.clip((cv.y - line[None, :]) / height, 0, 1)
             shade = 0.62 + 0.6 * np.clip(side + 0.28 * tex, 0, 1)
@@ -416,7 +422,7 @@ def _ground(cv: Canvas, s: Scene, hz: float, light: _Light, rng: np.random.Gener
 def _boat(cv: Canvas, x: float, y: float, z: float, c, light: _Light, rng) -> None:
     """A sailing boat whose waterline is at y; z is the height of the mast."""
     lean = -light.side * 0.02 * z
-    flip = float(rng.choice((-1, 1)))
+    flip = -light.side
     hull, sail = light.lit(c, 0.95), light.lit(mix(np.asarray(c, np.float32), rgb(1, 1, 1), 0.12), 1.12)
     dark, bright = hull * 0.55, np.clip(hull * 1.25 + 0.04, 0, 1)
     L = 0.46 * z
@@ -448,7 +454,8 @@ def _house(cv: Canvas, x: float, y: float, z: float, c, light: _Light, rng) -> N
     cv.poly([(x - 0.7 * w, top), (x + 0.7 * w, top), (x + 0.7 * w, y), (x - 0.7 * w, y)], wall * 0.80, wall * 0.68, False)
     chim = x - d * 0.36 * w
     cv.poly([(chim - 0.07 * w, y - 1.08 * z), (chim + 0.07 * w, y - 1.08 * z), (chim + 0.07 * w, y - 0.7 * z), (chim - 0.07 * w, y - 0.7 * z)], light.lit((0.5, 0.3, 0.25)))
-    cv.poly([(x - 0.78 * w, top + 0.03 * z), (x + 0.78 * w, top + 0.03 * z), (gx + 0.02 * w, y - z), (x - d * 0.52 * w, y - z)], roof * 1.15, roof * 0.8, False)
+    r0, r1 = sorted((gx + d * 0.02 * w, x - d * 0.52 * w))
+    cv.poly([(x - 0.78 * w, top + 0.03 * z), (x + 0.78 * w, top + 0.03 * z), (r1, y - z), (r0, y - z)], roof * 1.15, roof * 0.8, False)
     g0, g1 = sorted((gx - d * 0.40 * w, gx + d * 0.40 * w))
     cv.poly([(g0, top), (gx, y - 0.93 * z), (g1, top), (g1, y), (g0, y)], np.clip(front * 1.12, 0, 1), front * 0.96)
     e = 0.07 * z
@@ -516,8 +523,8 @@ def _balloon(cv: Canvas, x: float, y: float, z: float, c, light: _Light, rng) ->
 
 DRAW = {"boat": _boat, "house": _house, "lighthouse": _lighthouse, "tree": _tree, "balloon": _balloon}
 # height of the object and where its foot stands between horizon (0) and lower edge (1)
-SIZE = {"boat": (0.40, 0.52, 0.26, 0.5), "house": (0.34, 0.42, 0.3, 0.52), "lighthouse": (0.52, 0.64, 0.22, 0.42), "tree": (0.50, 0.62, 0.34, 0.6),
-        "balloon": (0.36, 0.46, -0.2, -0.02)}
+SIZE = {"boat": (0.44, 0.49, 0.34, 0.46), "house": (0.38, 0.42, 0.36, 0.48), "lighthouse": (0.58, 0.64, 0.28, 0.38), "tree": (0.54, 0.60, 0.42, 0.54),
+        "balloon": (0.40, 0.44, -0.16, -0.06)}
 
 
 def _object(cv: Canvas, s: Scene, hz: float, light: _Light, rng: np.random.Generator) -> None:
@@ -555,13 +562,13 @@ def _object(cv: Canvas, s: Scene, hz: float, light: _Light, rng: np.random.Gener
 
 def _weather(cv: Canvas, s: Scene, rng: np.random.Generator) -> None:
     if s.weather == "rain":
-        cv.img += 0.14 * (rgb(0.55, 0.60, 0.66) - cv.img)
-        for rx, ry, q in rng.random((int(120 * cv.aspect), 3)):
-            x, y, n = rx * cv.aspect, ry, 0.035 + 0.05 * q
-            cv.poly([(x, y), (x + 0.003, y), (x + 0.003 - 0.18 * n, y + n), (x - 0.18 * n, y + n)], mix(cv.img[int(y * (cv.h - 1)), int(rx * (cv.w - 1))], rgb(0.86, 0.9, 0.95), 0.5))
+        cv.img += 0.22 * (rgb(0.50, 0.56, 0.63) - cv.img)
+        for rx, ry, q in rng.random((int(95 * cv.aspect), 3)):
+            x, y, n = rx * cv.aspect, ry, 0.07 + 0.06 * q
+            cv.poly([(x, y), (x + 0.007, y), (x + 0.007 - 0.18 * n, y + n), (x - 0.18 * n, y + n)], mix(cv.img[int(y * (cv.h - 1)), int(rx * (cv.w - 1))], rgb(0.86, 0.9, 0.95), 0.6))
     elif s.weather == "snow":
-        for fx, fy, q in rng.random((int(150 * cv.aspect), 3)):
-            r = 0.003 + 0.006 * q * q
+        for fx, fy, q in rng.random((int(120 * cv.aspect), 3)):
+            r = 0.006 + 0.008 * q * q
             cv.disc(fx * cv.aspect, fy, r, r, rgb(0.97, 0.98, 1.0))
 
 
@@ -582,7 +589,7 @@ def _style(img: np.ndarray, style: str) -> np.ndarray:
 def render(scene: Scene, rng: np.random.Generator, height: int = 256, width: int | None = None) -> np.ndarray:
     """Draw a scene: uint8 [height, width, 3]."""
     cv = Canvas(height, width or height)
-    hz = float(rng.uniform(0.52, 0.64))
+    hz = float(rng.uniform(0.56, 0.60))
     light = _sky(cv, scene, hz, rng)
     _back(cv, scene, hz, light, rng)
     _ground(cv, scene, hz, light, rng)

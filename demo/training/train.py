@@ -4,7 +4,7 @@
     python train.py unet --state DIR --minutes 30 --mix 128:0.5,256:0.5
 
 The text encoders first learn to name sky, ground, object, colour, place ... of a caption from the pooled vector and from the context's last
-token. Then everything is trained as a latent diffusion model (noise prediction), with a moving average of the weights.
+token. Then everything is trained as a latent diffusion model (v-prediction, Salimans and Ho 2022), with a moving average of the weights.
 """
 from __future__ import annotations
 
@@ -22,17 +22,13 @@ import scenes
 from background import save_atomically, stop_on_signal, stopping, wait_while_paused
 from prepare import words_of
 from text import TextEncoders, Words
-from unet import UNet, schedule, sinusoid
+from unet import WIDTHS, UNet, schedule, sinusoid
 
 DROP_ZERO = 0.08  # share of captions replaced by zeros: what an empty negative prompt is to the server
 DROP_EMPTY = 0.03  # share replaced by the encoding of ""
 NOISE_WORDS = 0.1  # share of captions that get a few unknown words
-TIME_TILT = {128: 0.0, 256: 0.5, 512: 1.0}  # density of training times at each size: t ** tilt
-# Weight of the noise's squared error: the square of sigma within these bounds, which is a plain error of the clean picture. The larger the picture,
-# the more noise it takes to hide what is in it, so the noise levels at which things get their place and number lie higher, where an error of the
-# noise hardly shows. The first 5,600 steps had the plain sigma as weight; they drew things well, but two of each.
-SIGMA_BOUNDS = {128: (0.5, 3.0), 256: (0.5, 5.0), 512: (0.5, 8.0)}
-WEIGHT_UNIT = 6.0
+TIME_TILT = {128: 0.0, 256: 0.3, 512: 0.6}  # density of training times at each size: t ** tilt
+COARSE = 0.15  # weight of the lessons at the coarsest level
 FOCUS = 2.5  # extra weight where the object is, which covers a tenth of the picture; half of that for sun and moon
 
 
@@ -43,6 +39,18 @@ class Model(nn.Module):
         super().__init__()
         self.text = TextEncoders(rows)
         self.unet = UNet()
+        # lessons at the coarsest level, thrown away at the end: where am I, and what will be here
+        self.lessons = nn.ModuleList([nn.Conv2d(WIDTHS[-1], 6, 1) for _ in range(2)])
+
+    def lesson_loss(self, coarse: list[torch.Tensor], x0: torch.Tensor) -> torch.Tensor:
+        """Squared error of the coarse features' linear guess of the clean latent's 4x4 means and of each place's coordinates (-1..1).
+
+        A convolution knows where it is only by the zeros around the picture, and learns that slowly from pictures alone.
+        """
+        b, _, h, w = x0.shape
+        y, x = torch.meshgrid(torch.linspace(-1, 1, h // 4, device=x0.device), torch.linspace(-1, 1, w // 4, device=x0.device), indexing="ij")
+        target = torch.cat([F.avg_pool2d(x0, 4), torch.stack([x, y]).expand(b, -1, -1, -1)], 1)
+        return sum((head(f).float() - target).pow(2).mean() for head, f in zip(self.lessons, coarse))
 
 
 def size_embedding(sizes: torch.Tensor) -> torch.Tensor:
@@ -176,7 +184,7 @@ def parse_mix(text: str) -> dict[int, float]:
 def train_unet(a: argparse.Namespace, words: Words) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(a.seed)
-    model = Model(len(words.tokens)).to(device)
+    model = Model(len(words.tokens)).to(device, memory_format=torch.channels_last)
     ema = {k: v.detach().clone().float() for k, v in model.state_dict().items()}
     opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.99), weight_decay=1e-2)
     file, step, log = a.state / "model.pt", 0, {"samples": {}, "minutes": 0.0}
@@ -190,7 +198,7 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
         ema = {k: v.detach().clone().float() for k, v in model.state_dict().items()}
     ac = schedule(device)
     data = Latents(a.state)
-    mix, sizes = parse_mix(a.mix), {128: a.batch, 256: max(4, a.batch // 3), 512: max(2, a.batch // 10)}
+    mix, sizes = parse_mix(a.mix), {128: a.batch, 256: max(4, a.batch // 3), 512: max(2, a.batch // 8)}
     start = tick = saved_at = time.time()
     paused, first, avg = 0.0, step, {}
 
@@ -216,7 +224,8 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
         u = (torch.arange(b) + torch.rand(b, generator=g)) / b
         t = (u ** (1 / (1 + TIME_TILT[nominal])) * 1000).long().clamp(0, 999)[torch.randperm(b, generator=g)]
         noise = torch.randn(x0.shape, generator=g)
-        x0, ids, t, noise = x0.to(device), ids.to(device), t.to(device), noise.to(device)
+        x0, noise = (v.to(device, memory_format=torch.channels_last) for v in (x0, noise))
+        ids, t = ids.to(device), t.to(device)
         at = ac[t][:, None, None, None]
         xt = at.sqrt() * x0 + (1 - at).sqrt() * noise
         size = torch.tensor([[h, w, 0, 0, h, w]], device=device).float().expand(b, 6)
@@ -230,11 +239,12 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
         with torch.autocast(device, torch.bfloat16):
             context, pooled = model.text(ids)
             y = torch.cat([pooled * keep, size_embedding(size)], 1)
-            pred = model.unet(xt, t, context * keep[:, :, None], y).float()
-        sigma = ((1 - at) / at).sqrt().flatten().clamp(*SIGMA_BOUNDS[nominal])
-        square = (pred - noise).pow(2)
+            coarse = []
+            pred = model.unet(xt, t, context * keep[:, :, None], y, coarse).float()
+            lessons = model.lesson_loss(coarse, x0)
+        square = (pred - (at.sqrt() * noise - (1 - at).sqrt() * x0)).pow(2)
         err = square.mean((1, 2, 3))
-        loss = ((square * focus_map(labels, *x0.shape[2:]).to(device)).mean((1, 2, 3)) * sigma**2).mean() / WEIGHT_UNIT
+        loss = (square * focus_map(labels, *x0.shape[2:]).to(device)).mean() + COARSE * lessons
         opt.zero_grad(set_to_none=True)
         loss.backward()
         _keep_unknown_zero(model.text)
@@ -247,8 +257,9 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
             names = [n for n in live if live[n].dtype.is_floating_point]
             torch._foreach_lerp_([ema[n] for n in names], [live[n] for n in names], 1 - k)
         log["samples"][nominal] = log["samples"].get(nominal, 0) + b
-        value = err.mean().item()
-        avg[nominal] = value if nominal not in avg else 0.98 * avg[nominal] + 0.02 * value
+        value, lesson = err.mean().item(), lessons.item()
+        for k, v in ((nominal, value), (f"{nominal} lessons", lesson)):
+            avg[k] = v if k not in avg else 0.98 * avg[k] + 0.02 * v
         if step % 50 == 0:
             took = (time.time() - tick) / 50
             print(f"step {step} loss {({s: round(v, 4) for s, v in avg.items()})} {took:.2f} s/step, {(time.time() - start) / 60:.1f} min, samples {log['samples']}", flush=True)

@@ -17,7 +17,10 @@ import scenes
 from autoencoder import Autoencoder
 from background import save_atomically, stop_on_signal, stopping, wait_while_paused
 
-SIZES = ((128, 900), (256, 500), (512, 220))  # pictures rendered per size for the pool the crops come from
+SIZES = ((128, 300), (256, 500), (512, 500))  # pictures rendered per size for the pool the crops come from
+
+# The trunk starts as a thumbnail and back, eight layers deep: at the branches' learning rate Adam's first steps would destroy that.
+TRUNK_RATE = 0.25
 
 
 def pool(state: Path, seed: int) -> list[np.ndarray]:
@@ -36,7 +39,7 @@ def batch(pools, rng: np.random.Generator, n: int, crop: int) -> torch.Tensor:
     """n crops in -1..1 [n, 3, crop, crop]; a third are whole (small) pictures when the crop is as large as the smallest size."""
     out = []
     for _ in range(n):
-        images = pools[rng.choice(3, p=(0.3, 0.25, 0.45))]
+        images = pools[rng.choice(3, p=(0.1, 0.25, 0.65)) if crop <= SIZES[0][0] else rng.choice((1, 2), p=(0.25, 0.75))]
         img = images[rng.integers(len(images))]
         y, x = (rng.integers(0, img.shape[0] - crop + 1) for _ in range(2))
         img = img[y : y + crop, x : x + crop]
@@ -57,7 +60,7 @@ def main() -> None:
     ap.add_argument("--minutes", type=float, default=20)
     ap.add_argument("--steps", type=int, default=2500, help="length of the learning-rate schedule")
     ap.add_argument("--batch", type=int, default=8)
-    ap.add_argument("--crop", type=int, default=64)
+    ap.add_argument("--crop", type=int, default=128, help="every third step takes crops of twice this size, a quarter as many")
     ap.add_argument("--lr", type=float, default=5e-4)
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--seed", type=int, default=1)
@@ -68,8 +71,11 @@ def main() -> None:
     torch.manual_seed(a.seed)
     a.state.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = Autoencoder(finest=a.finest).to(device)
-    opt = torch.optim.AdamW(model.parameters(), lr=a.lr, betas=(0.9, 0.98), weight_decay=1e-4)
+    model = Autoencoder(finest=a.finest).to(device, memory_format=torch.channels_last)
+    branch = [p for n, p in model.named_parameters() if ".block" in n and "shortcut" not in n or ".attn" in n]
+    known = {id(p) for p in branch}
+    trunk = [p for p in model.parameters() if id(p) not in known]
+    opt = torch.optim.AdamW([{"params": branch, "share": 1.0}, {"params": trunk, "share": TRUNK_RATE}], lr=a.lr, betas=(0.9, 0.98), weight_decay=1e-4)
     file, step, spent = a.state / "vae.pt", 0, 0.0
     if file.exists():
         saved = torch.load(file, map_location=device)
@@ -87,10 +93,11 @@ def main() -> None:
         slept = wait_while_paused()
         start, last = start + slept, last + slept
         rng = np.random.default_rng((a.seed, step))
-        x = batch(pools, rng, a.batch, a.crop).to(device)
-        lr = a.lr * min(1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / a.steps) * 0.96)
+        large = step % 3 == 2  # group norms must see statistics of larger areas, too
+        x = batch(pools, rng, max(1, a.batch // 4) if large else a.batch, a.crop * 2 if large else a.crop).to(device, memory_format=torch.channels_last)
+        lr = a.lr * min(1, (step + 1) / 60) * (0.5 + 0.5 * math.cos(math.pi * step / a.steps) * 0.96)
         for g in opt.param_groups:
-            g["lr"] = lr
+            g["lr"] = lr * g["share"]
         with torch.autocast(device, torch.bfloat16):
             with torch.set_grad_enabled(not a.freeze_encoder):
                 z = model.encode(x).float()

@@ -12,13 +12,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from attention import attend
+from norm import GroupNorm
 
 HEAD = 64
 FILE_EPS = 1e-5
 OUT_EPS = 10.0
-WIDTHS = (64, 64, 128)
+WIDTHS = (64, 64, 192)
 DEPTHS = (0, 1, 1)
 MIDDLE_DEPTH = 1
+BLOCKS = 1  # residual blocks per level on the way down, one more on the way up (SDXL itself has two)
 
 
 def sinusoid(t: torch.Tensor, dim: int) -> torch.Tensor:
@@ -38,9 +40,9 @@ def _zero(m: nn.Module) -> nn.Module:
 class ResBlock(nn.Module):
     def __init__(self, cin: int, cout: int, emb: int):
         super().__init__()
-        self.in_layers = nn.Sequential(nn.GroupNorm(32, cin), nn.SiLU(), nn.Conv2d(cin, cout, 3, padding=1))
+        self.in_layers = nn.Sequential(GroupNorm(32, cin), nn.SiLU(), nn.Conv2d(cin, cout, 3, padding=1))
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(emb, cout))
-        self.out_layers = nn.Sequential(nn.GroupNorm(32, cout), nn.SiLU(), nn.Identity(), _zero(nn.Conv2d(cout, cout, 3, padding=1)))
+        self.out_layers = nn.Sequential(GroupNorm(32, cout), nn.SiLU(), nn.Identity(), _zero(nn.Conv2d(cout, cout, 3, padding=1)))
         self.skip_connection = nn.Conv2d(cin, cout, 1) if cin != cout else nn.Identity()
 
     def forward(self, x, emb):
@@ -99,7 +101,7 @@ class TransformerBlock(nn.Module):
 class SpatialTransformer(nn.Module):
     def __init__(self, c: int, depth: int, ctx: int):
         super().__init__()
-        self.norm = nn.GroupNorm(32, c, eps=1e-6)
+        self.norm = GroupNorm(32, c, eps=1e-6)
         self.proj_in = nn.Linear(c, c)
         self.transformer_blocks = nn.ModuleList([TransformerBlock(c, ctx) for _ in range(depth)])
         self.proj_out = _zero(nn.Linear(c, c))
@@ -142,7 +144,7 @@ def _run(parts: nn.ModuleList, h, emb, ctx):
 
 
 class UNet(nn.Module):
-    """Predicts the noise in x. context [b, 77, ctx]; y [b, pooled + 1536]."""
+    """Predicts v = sqrt(a) noise - sqrt(1 - a) x0 from x = sqrt(a) x0 + sqrt(1 - a) noise. context [b, 77, ctx]; y [b, pooled + 1536]."""
 
     def __init__(self, ctx: int = 128, pooled: int = 64, widths=WIDTHS, depths=DEPTHS, middle_depth: int = MIDDLE_DEPTH):
         super().__init__()
@@ -154,7 +156,7 @@ class UNet(nn.Module):
         self.input_blocks = nn.ModuleList([nn.ModuleList([nn.Conv2d(4, mc, 3, padding=1)])])
         chans, ch = [mc], mc
         for level, w in enumerate(widths):
-            for _ in range(2):
+            for _ in range(BLOCKS):
                 parts = [ResBlock(ch, w, emb)]
                 ch = w
                 if depths[level]:
@@ -168,15 +170,15 @@ class UNet(nn.Module):
         self.output_blocks = nn.ModuleList()
         for level in reversed(range(len(widths))):
             w = widths[level]
-            for j in range(3):
+            for j in range(BLOCKS + 1):
                 parts = [ResBlock(ch + chans.pop(), w, emb)]
                 ch = w
                 if depths[level]:
                     parts.append(SpatialTransformer(ch, depths[level], ctx))
-                if level and j == 2:
+                if level and j == BLOCKS:
                     parts.append(Upsample(ch))
                 self.output_blocks.append(nn.ModuleList(parts))
-        self.out = nn.Sequential(nn.GroupNorm(32, ch, eps=OUT_EPS), nn.SiLU(), nn.Conv2d(ch, 4, 3, padding=1))
+        self.out = nn.Sequential(GroupNorm(32, ch, eps=OUT_EPS), nn.SiLU(), nn.Conv2d(ch, 4, 3, padding=1))
         with torch.no_grad():  # opposite pairs, so that groups of two lose nothing
             last = self.output_blocks[-1][0].skip_connection
             last.weight[1::2] = -last.weight[0::2]
@@ -184,15 +186,23 @@ class UNet(nn.Module):
             self.out[0].weight.fill_(OUT_EPS**0.5)
             self.out[2].weight[:, 1::2] = -self.out[2].weight[:, 0::2]
 
-    def forward(self, x, t, ctx, y):
+    def forward(self, x, t, ctx, y, coarse: list[torch.Tensor] | None = None):
+        """[b, 4, h, w]. `coarse` receives the features [b, c, h/4, w/4] after the middle block and at the end of the coarsest level."""
         emb = self.time_embed(sinusoid(t, self.mc)) + self.label_emb(y)
         h, skips = x, []
         for parts in self.input_blocks:
             h = _run(parts, h, emb, ctx)
             skips.append(h)
         h = _run(self.middle_block, h, emb, ctx)
-        for parts in self.output_blocks:
-            h = _run(parts, torch.cat([h, skips.pop()], 1), emb, ctx)
+        if coarse is not None:
+            coarse.append(h)
+        for i, parts in enumerate(self.output_blocks):
+            *body, last = parts
+            h = _run(body if isinstance(last, Upsample) else parts, torch.cat([h, skips.pop()], 1), emb, ctx)
+            if coarse is not None and i == BLOCKS:
+                coarse.append(h)
+            if isinstance(last, Upsample):
+                h = last(h)
         return self.out(h)
 
 
