@@ -7,7 +7,7 @@
  */
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { Graph, LoraPort, WeightInput } from './onnx/graph.ts';
+import type { Graph, LoraPort, TiledLayer, WeightInput } from './onnx/graph.ts';
 import { emptyFeeds, type LoraFeeds, type PortTensor, portFeeds } from './onnx/lora-feeds.ts';
 import { encodeModel } from './onnx/proto.ts';
 
@@ -54,6 +54,8 @@ export class SessionError extends Error {
 /** A network in memory. */
 export class Network {
   readonly ports: readonly LoraPort[];
+  /** Layers that every run is fed tiles for; see `tileFeed`. */
+  readonly tiledLayers: readonly TiledLayer[];
   readonly #name: string;
   readonly #session: InferenceSession;
   readonly #weightInputs: readonly WeightInput[];
@@ -63,11 +65,16 @@ export class Network {
   constructor(
     name: string,
     session: InferenceSession,
-    { loraPorts, weightInputs }: Pick<Graph, 'loraPorts' | 'weightInputs'>,
+    {
+      loraPorts,
+      weightInputs,
+      tiledLayers,
+    }: Pick<Graph, 'loraPorts' | 'weightInputs' | 'tiledLayers'>,
   ) {
     this.#name = name;
     this.#session = session;
     this.ports = loraPorts;
+    this.tiledLayers = tiledLayers;
     this.#weightInputs = weightInputs;
     this.#base = toTensors(emptyFeeds(loraPorts));
   }

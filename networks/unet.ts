@@ -6,6 +6,7 @@ import { countHeads, type UnetConfig } from './checkpoint/config.ts';
 import { Graph, type Value, type WeightFile } from './onnx/graph.ts';
 import { splitCommonInputs } from './onnx/low-rank.ts';
 import { attend, conv, gelu, groupNorm, layerNorm, linear, silu, upsample } from './onnx/ops.ts';
+import { splitTiles, withTiles } from './onnx/tiles.ts';
 import { openTokenMerging, withMergedTokens } from './onnx/token-merging.ts';
 
 const RES_NORM_EPS = 1e-5;
@@ -21,8 +22,12 @@ interface Shared {
   /** i64 [1]: the batch size. */
   batch: Value;
   config: UnetConfig;
+  /** Times that the latent has been halved. */
+  level: number;
   /** Whether self-attention runs on merged tokens. */
   mergesTokens: boolean;
+  /** Whether self-attention runs within tiles. */
+  tiles: boolean;
 }
 
 /** f32 [b] timesteps (fractional allowed) to the sinusoidal f32 [b, size], cosines first. */
@@ -85,11 +90,16 @@ function attention(
 
 function transformerBlock(g: Graph, name: string, x: Value, heads: number, shared: Shared): Value {
   const self = layerNorm(g, `${name}.norm1`, x);
-  const attendSelf = (tokens: Value) =>
-    attention(g, `${name}.attn1`, tokens, tokens, heads, shared);
   const [channels] = g.shapeOf(`${name}.norm1.weight`) as [number];
+  const { level, batch: pictures } = shared;
+  const attendIn = (tokens: Value, batch: Value) =>
+    attention(g, `${name}.attn1`, tokens, tokens, heads, { ...shared, batch });
+  const attendSelf = (tokens: Value) =>
+    shared.tiles
+      ? withTiles(g, { name: `${name}.attn1`, channels, level }, tokens, pictures, attendIn)
+      : attendIn(tokens, pictures);
   const mixed = shared.mergesTokens
-    ? withMergedTokens(g, { metric: x, x: self, batch: shared.batch, channels }, attendSelf)
+    ? withMergedTokens(g, { metric: x, x: self, batch: pictures, channels }, attendSelf)
     : attendSelf(self);
   let h = g.op('Add', [mixed, x]);
   const cross = layerNorm(g, `${name}.norm2`, h);
@@ -111,7 +121,7 @@ function spatialTransformer(g: Graph, name: string, x: Value, shared: Shared): V
   for (let d = 0; g.hasWeight(`${name}.transformer_blocks.${d}.norm1.weight`); d++)
     h = transformerBlock(g, `${name}.transformer_blocks.${d}`, h, heads, shared);
   h = linear(g, `${name}.proj_out`, h);
-  const perBatch = g.once(`per picture ${channels}`, () =>
+  const perBatch = g.once(`per picture ${shared.batch} ${channels}`, () =>
     g.op('Concat', [shared.batch, g.ints([-1, channels])], { axis: 0 }),
   );
   const rows = g.op('Transpose', [g.op('Reshape', [h, perBatch])], { perm: [0, 2, 1] });
@@ -155,14 +165,15 @@ function matchSize(g: Graph, h: Value, skip: Value, n: number): Value {
  * Inputs: `sample` f32 [b, in, h, w], `timesteps` f32 [b], `context` f32 [b, tokens, contextDim],
  * for SDXL `y` f32 [b, admChannels] (pooled text and size embeddings), and the LoRA pairs of
  * `loraPorts`. Output: `out` f32 [b, 4, h, w], the predicted eps or v. With `mergesTokens`, those of
- * `planTokenMerging` too: it happens where a token is one number of the latent's plane.
+ * `planTokenMerging` too: it happens where a token is one number of the latent's plane. With `tiles`,
+ * that of `tileFeed` for `tiledLayers`, all layers of self-attention.
  *
  * @throws GraphError when the checkpoint lacks a tensor
  */
 export function writeUnet(
   weights: WeightFile,
   config: UnetConfig,
-  options: { circular?: boolean; mergesTokens?: boolean } = {},
+  options: { circular?: boolean; mergesTokens?: boolean; tiles?: boolean } = {},
 ): Graph {
   const g = new Graph(weights, config.prefix, { carriesLora: true, ...options });
   const sample = g.input('sample', 'f32', ['b', config.inChannels, 'h', 'w']);
@@ -178,11 +189,17 @@ export function writeUnet(
     context: g.op('Reshape', [rawContext, g.ints([-1, config.contextDim])]),
     batch: g.op('Shape', [sample], { start: 0, end: 1 }),
     config,
+    level: 0,
     mergesTokens: false,
+    tiles: options.tiles ?? false,
   };
   const { mergesTokens = false } = options;
   if (mergesTokens) openTokenMerging(g);
-  const onLevel = (level: number) => ({ ...shared, mergesTokens: mergesTokens && level === 0 });
+  const onLevel = (level: number): Shared => ({
+    ...shared,
+    level,
+    mergesTokens: mergesTokens && level === 0,
+  });
   let level = 0;
   const skips: { skip: Value; level: number }[] = [];
   let h = sample;
@@ -200,6 +217,7 @@ export function writeUnet(
   h = conv(g, 'out.2', silu(g, groupNorm(g, 'out.0', h, RES_NORM_EPS)));
   g.output('out', h, 'f32', ['b', config.outChannels, 'h', 'w']);
   splitCommonInputs(g);
+  splitTiles(g);
   return g;
 }
 

@@ -5,6 +5,7 @@
 import type { VaeConfig } from './checkpoint/config.ts';
 import { Graph, type Value, type WeightFile } from './onnx/graph.ts';
 import { attend, conv, groupNorm, linear, silu, upsample } from './onnx/ops.ts';
+import { withPictureTiles } from './onnx/tiles.ts';
 
 const NORM_EPS = 1e-6;
 /** The range diffusers and latent-diffusion clamp the log variance to. */
@@ -41,9 +42,13 @@ function pixelAttention(g: Graph, name: string, x: Value): Value {
   return g.op('Add', [g.op('Reshape', [rows, g.op('Shape', [x])]), x]);
 }
 
-function middle(g: Graph, name: string, x: Value): Value {
+function middle(g: Graph, name: string, x: Value, tiles = false): Value {
   let h = resBlock(g, `${name}.block_1`, x);
-  if (g.hasWeight(`${name}.attn_1.norm.weight`)) h = pixelAttention(g, `${name}.attn_1`, h);
+  if (g.hasWeight(`${name}.attn_1.norm.weight`)) {
+    const [channels] = g.shapeOf(`${name}.attn_1.norm.weight`) as [number];
+    const attendTo = (y: Value) => pixelAttention(g, `${name}.attn_1`, y);
+    h = tiles ? withPictureTiles(g, h, channels, attendTo) : attendTo(h);
+  }
   return resBlock(g, `${name}.block_2`, h);
 }
 
@@ -61,20 +66,21 @@ function level(g: Graph, name: string, x: Value): Value {
  *
  * Input: `latent` f32 [b, z, h, w], scaled as the UNet has it. Outputs: `pixels` f32 [b, 3, 8h, 8w],
  * about -1 … 1; `rgb` u8 [b, 8h, 8w, 3], clamped and truncated as the web UI does; `sum` f32 [],
- * finite exactly when every pixel is.
+ * finite exactly when every pixel is. With `tiles`, that of `pictureTileFeed` too: its attention and
+ * the normalisation before it run within tiles of the latent.
  *
  * @throws GraphError when the file lacks a tensor
  */
 export function writeVaeDecoder(
   weights: WeightFile,
   config: VaeConfig,
-  options: { circular?: boolean } = {},
+  options: { circular?: boolean; tiles?: boolean } = {},
 ): Graph {
   const g = new Graph(weights, config.prefix, options);
   const latent = g.input('latent', 'f32', ['b', config.zChannels, 'h', 'w']);
   let h = g.op('Mul', [latent, g.floats([1 / config.scaleFactor], [])]);
   if (config.hasPostQuantConv) h = conv(g, 'post_quant_conv', h);
-  h = middle(g, 'decoder.mid', conv(g, 'decoder.conv_in', h));
+  h = middle(g, 'decoder.mid', conv(g, 'decoder.conv_in', h), options.tiles);
   for (let l = config.channelMult.length - 1; l >= 0; l--) {
     h = level(g, `decoder.up.${l}`, h);
     if (g.hasWeight(`decoder.up.${l}.upsample.conv.weight`))

@@ -1,7 +1,9 @@
 /** Latents to pictures, whole or, where memory asks for it, in tiles. */
 import type { RgbImage } from '../images/rgb-image.ts';
+import { pictureTileFeed } from '../networks/onnx/tiles.ts';
 import type { Network, TensorData } from '../networks/session.ts';
 import { assertFinite } from './errors.ts';
+import type { HyperTile } from './hyper-tile/hyper-tile.ts';
 import type { Model } from './model/model.ts';
 import { countValues, type Latent } from './sampling/latents.ts';
 
@@ -35,16 +37,19 @@ export function fitsMemory(model: Model, pixels: number, maxBytes?: number): boo
  * Decodes a batch, one picture at a time.
  *
  * @param latent  f32 [b, 4, h, w]; not changed
- * @param options `maxBytes`: memory a whole decode may take; default a share of what is free
+ * @param options `maxBytes`: memory a whole decode may take; default a share of what is free.
+ *   `hyperTile`: draws the tiles that attention runs in
  * @returns b pictures of 8h x 8w
  * @throws SessionError, PipelineError NON_FINITE
  */
 export async function decodeLatent(
   model: Model,
   latent: Latent,
-  options: { circular?: boolean; maxBytes?: number } = {},
+  options: { circular?: boolean; maxBytes?: number; hyperTile?: HyperTile | null } = {},
 ): Promise<RgbImage[]> {
-  const decoder = await model.decoder(options.circular ?? false);
+  const hyperTile = options.hyperTile?.tilesDecoder ? options.hyperTile : null;
+  const network = await model.decoder(options.circular ?? false, hyperTile !== null);
+  const decoder = { network, hyperTile };
   const [batch, channels, height, width] = latent.shape;
   const size = countValues([channels, height, width]);
   const isWhole =
@@ -65,17 +70,23 @@ export async function decodeLatent(
 
 type ImageShape = readonly [channels: number, height: number, width: number];
 
-function feed(data: Float32Array, shape: ImageShape): Record<string, TensorData> {
-  return { latent: { type: 'float32', data, shape: [1, ...shape] } };
+/** A network, and what draws its tiles; null for none. */
+interface Decoder {
+  network: Network;
+  hyperTile: HyperTile | null;
 }
 
 async function decodeWhole(
-  decoder: Network,
+  { network, hyperTile }: Decoder,
   model: Model,
   latent: Float32Array,
   shape: ImageShape,
 ): Promise<RgbImage> {
-  const { rgb, sum } = await decoder.run(feed(latent, shape), ['rgb', 'sum']);
+  const feeds: Record<string, TensorData> = {
+    latent: { type: 'float32', data: latent, shape: [1, ...shape] },
+    ...(hyperTile && pictureTileFeed(hyperTile.drawDecoder(shape[1], shape[2]))),
+  };
+  const { rgb, sum } = await network.run(feeds, ['rgb', 'sum']);
   assertFinite('VAE decoder', model.checkpoint.name, sum?.data as Float32Array);
   return {
     width: shape[2] * CELL_PIXELS,
@@ -104,7 +115,7 @@ function ramp(at: number, length: number): number {
 }
 
 async function decodeTiled(
-  decoder: Network,
+  decoder: Decoder,
   model: Model,
   latent: Float32Array,
   shape: ImageShape,

@@ -7,6 +7,7 @@ import {
 } from '../images/infotext.ts';
 import type { AppliedLora } from '../lora/plan.ts';
 import type { PromptEmbeddings } from './conditioning/prompt-embeddings.ts';
+import { describeHyperTile, describeSecondPassTiles } from './hyper-tile/describe.ts';
 import type { DrawJob } from './job.ts';
 import type { Model } from './model/model.ts';
 import { findSampler, findScheduler } from './samplers/catalogue.ts';
@@ -40,7 +41,13 @@ export function scheduleLabel(job: Pick<DrawJob, 'sampler' | 'scheduler'>): stri
 /** Pairs for what differs from the defaults, in the web UI's order and words. */
 function extraFields(job: DrawJob, { loras, details }: PictureFacts): InfotextField[] {
   const { options } = job;
-  const fields = [...(details?.extra ?? []), ...samplingFields(job), ...refinerFields(job)];
+  const fields = [
+    ...describeHyperTile(options.hyperTile),
+    ...(details?.extra ?? []),
+    ...samplingFields(job),
+    ...refinerFields(job),
+    ...(details?.hasSecondPass ? describeSecondPassTiles(options.hyperTile) : []),
+  ];
   if (options.emphasis !== 'Original' && /[([]/.test(job.prompt + job.negativePrompt))
     fields.push(['Emphasis', options.emphasis]);
   const hashes = loras.filter(({ hash }) => hash !== null);
@@ -72,6 +79,8 @@ export interface InfotextDetails
   > {
   /** Pairs that come before those of the sampler. */
   extra?: readonly InfotextField[];
+  /** Whether a hires fix draws a second pass. */
+  hasSecondPass?: boolean;
 }
 
 /** The facts of a run that every picture's infotext tells. */
@@ -105,7 +114,7 @@ export function describePicture(job: DrawJob, seeds: PictureSeeds, facts: Pictur
       clipSkip: options.clipSkip,
       ensd: usesEnsd && (job.eta ?? options.etaAncestral) !== 0 ? options.etaNoiseSeedDelta : 0,
       tokenMergingRatio: options.tokenMergingRatio,
-      rng: options.noiseSource === 'CPU' ? 'CPU' : 'GPU',
+      rng: options.noiseName,
       tiling: job.tiling,
       extra: [...extraFields(job, facts), ...embeddingFields(job, facts.embeddings)],
       version: options.addVersion ? VERSION : null,

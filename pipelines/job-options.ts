@@ -1,9 +1,35 @@
 /** Where random numbers come from: Philox as an NVIDIA GPU makes them, or PyTorch's CPU generator. */
 export type NoiseSource = 'NV' | 'CPU';
 
+/** How HyperTile cuts a picture. */
+export interface TileOptions {
+  /** Largest side of a tile, pixels. */
+  maxTile: number;
+  /** Sizes of tiles to choose from at random. */
+  swapSize: number;
+}
+
+/** Attention within tiles of the picture (tfernd 2023). */
+export interface HyperTileOptions {
+  unet: TileOptions & {
+    isEnabled: boolean;
+    /** Whether it is on in the second pass of a hires fix even where it is off in the first. */
+    inSecondPass: boolean;
+    /** Deepest layers that it takes, 0 … 3. */
+    maxDepth: number;
+  };
+  vae: TileOptions & {
+    isEnabled: boolean;
+    /** As in infotexts; the one layer of the decoder has depth 0. */
+    maxDepth: number;
+  };
+}
+
 /** What the web UI's options decide for one job. All plain numbers and names, defaults filled. */
 export interface JobOptions {
   noiseSource: NoiseSource;
+  /** What the option calls it, for infotexts: `GPU` is the same as `NV` here. */
+  noiseName: 'GPU' | NoiseSource;
   /** 1 = last layer; k > 1 skips k - 1 layers (SD 1.x; on SDXL only with `sdxlClipLSkip`). */
   clipSkip: number;
   sdxlClipLSkip: boolean;
@@ -60,12 +86,15 @@ export interface JobOptions {
   tokenMergingRatio: number;
   /** The same in the second pass of a hires fix. */
   tokenMergingRatioHr: number;
+  hyperTile: HyperTileOptions;
   sdxlCropTop: number;
   sdxlCropLeft: number;
   sdxlRefinerLowAestheticScore: number;
   sdxlRefinerHighAestheticScore: number;
   /** Send a preview every n steps; 0 = never. */
   previewEverySteps: number;
+  /** What previews show: what the prompt alone makes of it, the guided result, or the negative prompt. */
+  previewContent: 'Prompt' | 'Combined' | 'Negative prompt';
   /** Keys of the infotext that the options switch off. */
   addModelName: boolean;
   addModelHash: boolean;

@@ -12,6 +12,7 @@ import {
 } from './conditioning/prompt-embeddings.ts';
 import { embedSizes } from './conditioning/size-embedding.ts';
 import { CELL_PIXELS } from './decode.ts';
+import type { HyperTile } from './hyper-tile/hyper-tile.ts';
 import type { DrawJob, HiresPass } from './job.ts';
 import { concatConditioning } from './model/concat-conditioning.ts';
 import type { Model } from './model/model.ts';
@@ -43,6 +44,8 @@ export type NetworkJob = Pick<
   firstPassCalls?: number;
   /** Its second pass; absent or null for jobs of one pass. */
   hires?: HiresPass | null;
+  /** Draws the tiles that attention runs in, of all its passes; absent or null for none. */
+  hyperTile?: HyperTile | null;
 };
 
 /**
@@ -90,8 +93,11 @@ export async function prepareNetwork(
     const other = await model.openRefiner(refiner.checkpoint, job.vae);
     // Its tags that fit another base model are told for the first checkpoint.
     const own = await prepareLoras(job, other);
+    // The web UI's tiles belong to a network, which a refiner of another kind does not take over.
+    const isAlike = other.config.family === model.config.family;
+    const refined = isAlike ? job : { ...job, hyperTile: null };
     return {
-      network: await prepareOne(job, prompt, other, own.loras),
+      network: await prepareOne(refined, prompt, other, own.loras),
       prediction: await other.prediction(),
     };
   });
@@ -132,10 +138,23 @@ async function prepareOne(
     padCondUncondV0: options.padCondUncondV0,
     batchCondUncond: options.batchCondUncond,
     circular: job.tiling,
-    tokenMergingRatio:
-      job.firstPassCalls === undefined ? options.tokenMergingRatio : options.tokenMergingRatioHr,
+    ...shortenedAttention(job),
     loras,
   });
+}
+
+/**
+ * How its self-attention sees fewer tokens. What one pass of a job needs the network of the other has
+ * too, so that none is made anew in between.
+ */
+function shortenedAttention({ options, firstPassCalls, hires, hyperTile }: NetworkJob) {
+  const { tokenMergingRatio: first, tokenMergingRatioHr: second } = options;
+  const hasSecond = hires !== undefined && hires !== null;
+  return {
+    tokenMergingRatio: firstPassCalls === undefined ? first : second,
+    mergesTokens: first > 0 || (hasSecond && second > 0),
+    hyperTile: hyperTile?.tilesUnet(hasSecond) ? hyperTile : null,
+  };
 }
 
 /** The embeddings that the job brings along, then those that its LoRAs carry. */

@@ -96,11 +96,13 @@ export async function sampleBatch(
     noise,
     ...(init && { init }),
     shouldStop: () => hooks.control.interrupted || hooks.control.skipped,
-    async onStep({ i, denoised }) {
+    async onStep({ i, denoised }, { cond, uncond }) {
       report(i);
-      const { previewEverySteps: every } = options;
-      if (every > 0 && (i + 1) % every === 0)
-        hooks.onPreview(previewLatent(denoised, shape, model.config.family));
+      const { previewEverySteps: every, previewContent } = options;
+      if (every > 0 && (i + 1) % every === 0) {
+        const shown = { Prompt: cond, Combined: denoised, 'Negative prompt': uncond };
+        hooks.onPreview(previewLatent(shown[previewContent], shape, model.config.family));
+      }
       // Lets interrupt and skip in: a run of a network blocks everything else.
       await setImmediate();
     },

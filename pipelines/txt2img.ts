@@ -10,6 +10,7 @@ import { finishJob } from './finish-job.ts';
 import { seedsOf } from './generation-info.ts';
 import { describeHires } from './hires/describe-hires.ts';
 import { HIRES_PASSES, type HiresTools, type PreparedHires, runHires } from './hires/hires-pass.ts';
+import { createHyperTile, type HyperTile } from './hyper-tile/hyper-tile.ts';
 import type { JobHooks, JobResult, Txt2ImgJob } from './job.ts';
 import type { Model } from './model/model.ts';
 import { prepareLoras, prepareNetwork } from './prepare-network.ts';
@@ -43,6 +44,8 @@ export async function txt2img(
   const { hires } = job;
   if (hires !== null && tools === null) throw new TypeError('A hires fix needs its tools.');
   const passes = hires === null ? 1 : HIRES_PASSES;
+  const hyperTile = createHyperTile(job);
+  const decoding = { circular: job.tiling, hyperTile };
   let first: PreparedFirst | null = null;
   let second: PreparedHires | null = null;
   let current = model;
@@ -57,7 +60,8 @@ export async function txt2img(
     // The second pass may have put another checkpoint in its place.
     if (tools && first && first.model !== current)
       current = await tools.use(job.checkpoint, job.vae);
-    if (first?.model !== current) first = await prepareFirst(job, current, hooks);
+    if (first?.model !== current) first = await prepareFirst(job, current, hyperTile, hooks);
+    hyperTile?.beginFirst(job);
     for (const message of first.messages) messages.add(message);
     const batch = seeds.slice(iteration * job.batchSize, (iteration + 1) * job.batchSize);
     const position = positionOf(job, iteration, passes);
@@ -72,10 +76,9 @@ export async function txt2img(
     modelCalls += result.modelCalls;
     let { latent } = result;
     if (hires !== null && tools !== null && !control.interrupted && !control.skipped) {
-      if (hires.keepsFirst)
-        beforeHires.push(...(await decodeLatent(current, latent, { circular: job.tiling })));
+      if (hires.keepsFirst) beforeHires.push(...(await decodeLatent(current, latent, decoding)));
       const start = { model: current, latent };
-      const place = { seeds: batch, iteration };
+      const place = { seeds: batch, iteration, hyperTile };
       const drawn = await runHires(job, hires, start, place, second, tools, hooks);
       second = drawn.prepared;
       current = second.model;
@@ -84,7 +87,7 @@ export async function txt2img(
       modelCalls += drawn.modelCalls;
       for (const message of second.messages) messages.add(message);
     }
-    pictures.push(...(await decodeLatent(current, latent, { circular: job.tiling })));
+    pictures.push(...(await decodeLatent(current, latent, decoding)));
     await setImmediate();
   }
   const details = describeHires(job);
@@ -119,11 +122,13 @@ function encodeFirst(
 async function prepareFirst(
   job: Txt2ImgJob,
   model: Model,
+  hyperTile: HyperTile | null,
   hooks: JobHooks,
 ): Promise<PreparedFirst> {
   const { prompt, loras, messages } = await prepareLoras(job, model);
   for (const message of messages) hooks.onLog(message, { checkpoint: model.checkpoint.name });
-  return { model, network: await prepareNetwork(job, prompt, model, loras), loras, messages };
+  const network = await prepareNetwork({ ...job, hyperTile }, prompt, model, loras);
+  return { model, network, loras, messages };
 }
 
 /** Those of the first pass, then those that only the second has. */

@@ -25,6 +25,7 @@ export function toJobOptions(options: Options, request: RequestNumbers): JobOpti
     options[key] === DEFAULTS[key] ? (request[key] ?? options[key]) : options[key];
   return {
     noiseSource: options.randn_source === 'CPU' ? 'CPU' : 'NV',
+    noiseName: options.randn_source,
     clipSkip: options.CLIP_stop_at_last_layers,
     sdxlClipLSkip: options.sdxl_clip_l_skip,
     emphasis: options.emphasis,
@@ -64,6 +65,21 @@ export function toJobOptions(options: Options, request: RequestNumbers): JobOpti
     batchCondUncond: options.batch_cond_uncond,
     tokenMergingRatio: options.token_merging_ratio,
     tokenMergingRatioHr: options.token_merging_ratio_hr || options.token_merging_ratio,
+    hyperTile: {
+      unet: {
+        isEnabled: options.hypertile_enable_unet,
+        inSecondPass: options.hypertile_enable_unet_secondpass,
+        maxDepth: options.hypertile_max_depth_unet,
+        maxTile: options.hypertile_max_tile_unet,
+        swapSize: options.hypertile_swap_size_unet,
+      },
+      vae: {
+        isEnabled: options.hypertile_enable_vae,
+        maxDepth: options.hypertile_max_depth_vae,
+        maxTile: options.hypertile_max_tile_vae,
+        swapSize: options.hypertile_swap_size_vae,
+      },
+    },
     sdxlCropTop: options.sdxl_crop_top,
     sdxlCropLeft: options.sdxl_crop_left,
     sdxlRefinerLowAestheticScore: options.sdxl_refiner_low_aesthetic_score,
@@ -71,6 +87,7 @@ export function toJobOptions(options: Options, request: RequestNumbers): JobOpti
     previewEverySteps: options.live_previews_enable
       ? Math.max(options.show_progress_every_n_steps, 0)
       : 0,
+    previewContent: options.live_preview_content,
     addModelName: options.add_model_name_to_info,
     addModelHash: options.add_model_hash_to_info,
     addVaeName: options.add_vae_name_to_info,

@@ -7,7 +7,7 @@ import type { CommonRequest } from '../openapi/schemas/generation.ts';
 import { type OptionKey, Options, UNREAD_OPTIONS } from '../openapi/schemas/options.ts';
 import type { Txt2ImgRequest } from '../openapi/schemas/txt2img.ts';
 import { HttpError } from '../server/errors.ts';
-import { INERT_SCRIPTS } from './scripts/inert.ts';
+import { isInert } from './scripts/inert.ts';
 import { SOFT_INPAINTING } from './soft-inpainting.ts';
 
 /** Names that mean "none" in fields that name a model. */
@@ -57,9 +57,6 @@ const PICTURE_OPTIONS: readonly OptionKey[] = [
   'fp8_storage',
   'sd_vae_decode_method',
   'sd_vae_encode_method',
-  'hypertile_enable_unet',
-  'hypertile_enable_unet_secondpass',
-  'hypertile_enable_vae',
   'enable_batch_seeds',
   'sd_lora',
   'sd_hypernetwork',
@@ -91,7 +88,7 @@ export function checkSupported(request: CheckedRequest): string[] {
     comments.push(sentence);
   }
   for (const [title, entry] of Object.entries(request.alwayson_scripts)) {
-    if (INERT_SCRIPTS.includes(title.toLowerCase())) continue;
+    if (isInert(title)) continue;
     if (title.toLowerCase() === SOFT_INPAINTING && request.init_images !== undefined) continue;
     const args: unknown = isDict(entry) ? entry.args : entry;
     const isActive =

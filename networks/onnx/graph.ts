@@ -45,6 +45,16 @@ export interface LoraPort {
   kernel: number[];
 }
 
+/** A layer of self-attention within tiles; see `tiles.ts`. */
+export interface TiledLayer {
+  /** Name in the checkpoint, without the network's prefix. */
+  name: string;
+  /** Channels of its tokens. */
+  channels: number;
+  /** Times that the latent was halved before it. */
+  level: number;
+}
+
 const WEIGHT_TYPES: Partial<Record<TensorInfo['dtype'], ElementType>> = {
   F32: 'f32',
   F16: 'f16',
@@ -64,6 +74,7 @@ export class GraphError extends Error {
 export class Graph {
   readonly model: Model = { nodes: [], initializers: [], inputs: [], outputs: [] };
   readonly loraPorts: LoraPort[] = [];
+  readonly tiledLayers: TiledLayer[] = [];
   /** What stands for replaced tensors. */
   readonly weightInputs: WeightInput[] = [];
   /** Whether Linear and Conv layers get their two low-rank inputs. */

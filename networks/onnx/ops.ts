@@ -128,7 +128,7 @@ export function attend(
   [q, k, v]: [Value, Value, Value],
   { heads, width, batch, mask }: { heads: number; width: number; batch: Value; mask?: Value },
 ): Value {
-  const perPicture = g.once(`per picture ${width}`, () =>
+  const perPicture = g.once(`per picture ${batch} ${width}`, () =>
     g.op('Concat', [batch, g.ints([-1, width])], { axis: 0 }),
   );
   const split = [q, k, v].map((x) => g.op('Reshape', [x, perPicture]));

@@ -22,6 +22,19 @@ export function openTokenMerging(g: Graph): Value[] {
 }
 
 /**
+ * Returns how many tokens of an h x w map are merged into others.
+ *
+ * @param ratio  share of all tokens, 0 … 1
+ */
+export function countMergedTokens(
+  [height, width]: readonly [height: number, width: number],
+  ratio: number,
+): number {
+  const destinations = Math.floor(height / CELL) * Math.floor(width / CELL);
+  return Math.min(height * width - destinations, Math.trunc(height * width * ratio));
+}
+
+/**
  * Returns what a run of a graph with token merging is fed: which tokens of an h x w map may be
  * merged (`src`), into which (`dst`, the top left of each whole cell), how many are (`count`), where
  * the tokens lie while they are merged, and how to put them in order again.
@@ -44,7 +57,7 @@ export function planTokenMerging(
   [...src, ...dst].forEach((token, at) => {
     restore[token] = at;
   });
-  const count = Math.min(src.length, Math.trunc(restore.length * ratio));
+  const count = countMergedTokens([height, width], ratio);
   const keptCount = src.length - count;
   const kept = Array.from({ length: keptCount }, (_, i) => i);
   const slots = dst.map((_, i) => keptCount + i);

@@ -266,7 +266,11 @@ export const Options = z
       .default(10)
       .describe('Steps between two previews; -1 makes none.'),
     show_progress_type: word().default('Approx NN').describe(UNUSED),
-    live_preview_content: word().default('Prompt').describe(UNUSED),
+    live_preview_content: oneOf(['Prompt', 'Combined', 'Negative prompt'])
+      .default('Prompt')
+      .describe(
+        'Whose picture previews show: the prompt’s alone, the guided one, the negative one.',
+      ),
     live_previews_image_format: oneOf(['png', 'jpeg', 'webp'])
       .default('png')
       .describe('Format of previews for `/internal/progress`.'),
@@ -282,15 +286,29 @@ export const Options = z
     token_merging_ratio_hr: float(0, 0.9)
       .default(0)
       .describe('The same in the second pass of a hires fix; 0 is as `token_merging_ratio`.'),
-    hypertile_enable_unet: bool().default(false).describe(UNUSED),
-    hypertile_enable_unet_secondpass: bool().default(false).describe(UNUSED),
-    hypertile_max_depth_unet: whole(0, 3).default(3).describe(UNUSED),
-    hypertile_max_tile_unet: whole(0, 512).default(256).describe(UNUSED),
-    hypertile_swap_size_unet: whole(0, 64).default(3).describe(UNUSED),
-    hypertile_enable_vae: bool().default(false).describe(UNUSED),
-    hypertile_max_depth_vae: whole(0, 3).default(3).describe(UNUSED),
-    hypertile_max_tile_vae: whole(0, 512).default(128).describe(UNUSED),
-    hypertile_swap_size_vae: whole(0, 64).default(3).describe(UNUSED),
+    hypertile_enable_unet: bool()
+      .default(false)
+      .describe('Self-attention of the UNet sees tiles of the picture (HyperTile), not all of it.'),
+    hypertile_enable_unet_secondpass: bool()
+      .default(false)
+      .describe('The same in the second pass of a hires fix alone.'),
+    hypertile_max_depth_unet: whole(0, 3)
+      .default(3)
+      .describe('Deepest layers that tiles are for; 0 is the outermost.'),
+    hypertile_max_tile_unet: whole(0, 512)
+      .default(256)
+      .describe('Largest side of such a tile in pixels; at least 128 is used.'),
+    hypertile_swap_size_unet: whole(0, 64)
+      .default(3)
+      .describe('How many sizes of tiles are drawn from; 1 always takes the smallest.'),
+    hypertile_enable_vae: bool()
+      .default(false)
+      .describe('Attention of the VAE’s decoder sees tiles of the picture.'),
+    hypertile_max_depth_vae: whole(0, 3)
+      .default(3)
+      .describe('Written into infotexts; the decoder has one layer of attention, of depth 0.'),
+    hypertile_max_tile_vae: whole(0, 512).default(128).describe('As for the UNet.'),
+    hypertile_swap_size_vae: whole(0, 64).default(3).describe('As for the UNet.'),
     fp8_storage: word().default('Disable').describe(UNUSED),
     cache_fp16_weight: bool().default(false).describe(UNUSED),
     cross_attention_optimization: word().default('Automatic').describe(UNUSED),

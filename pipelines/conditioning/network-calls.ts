@@ -1,49 +1,32 @@
-/** The UNet as the samplers call it: rows of latents with the conditioning that their step asks for. */
-import type { LoraPlan } from '../../lora/plan.ts';
-import { planTokenMerging } from '../../networks/onnx/token-merging.ts';
+import { tileFeed } from '../../networks/onnx/tiles.ts';
+import { countMergedTokens, planTokenMerging } from '../../networks/onnx/token-merging.ts';
 import type { LoraFeeds, TensorData, Network as Unet } from '../../networks/session.ts';
 import { assertFinite } from '../errors.ts';
+import type { HyperTile } from '../hyper-tile/hyper-tile.ts';
 import type { Model } from '../model/model.ts';
 import { type ConditioningPlan, type CondRef, condsAtStep } from '../prompt/conditioning-plan.ts';
 import { countValues } from '../sampling/latents.ts';
 import { BLANK, type Network, type NetworkCall, type NetworkRow } from '../sampling/network.ts';
-import { type EncodedPlan, type EncodedText, refKey } from './encode.ts';
+import { arrangeRuns, type Run, type RunOptions } from './arrange-runs.ts';
+import { refKey } from './encode.ts';
 import { noPromptEmbeddings, type PromptEmbeddings } from './prompt-embeddings.ts';
 
-export interface NetworkCallOptions {
+export interface NetworkCallOptions extends RunOptions {
   plan: ConditioningPlan;
-  encoded: EncodedPlan;
-  /** SDXL: f32 size embeddings of the positive and the negative prompt; null for SD 1.x and 2.x. */
-  sizes: { cond: Float32Array; uncond: Float32Array } | null;
   /**
    * Further input channels of inpainting and instruct models, f32 [1 or images, extra, h, w], taken
    * in turn where a batch has more pictures; null for none.
    */
   extraChannels: Float32Array | null;
-  /** Pad the shorter of cond and uncond with empty prompts instead of running them apart. */
-  padCondUncond: boolean;
-  /** Repeat the last vector of uncond up to the length of cond, or cut it there. */
-  padCondUncondV0?: boolean;
-  /** Run cond and uncond in one batch. */
-  batchCondUncond: boolean;
   circular: boolean;
   /** Share of the tokens that self-attention merges, 0 … 0.9; default 0, none. */
   tokenMergingRatio?: number;
-  /** What changes the UNet's layers; undefined for nothing. */
-  loras?: LoraPlan | undefined;
+  /** Whether the UNet can merge tokens even if none are here: the job's other pass may; default by the ratio. */
+  mergesTokens?: boolean;
+  /** Draws the tiles that self-attention runs in; null for none. */
+  hyperTile?: HyperTile | null;
   /** Of the encoded texts; for the infotext only. */
   embeddings?: PromptEmbeddings;
-}
-
-/** Rows that fit one run of the UNet: their conditionings have one length. */
-interface Run {
-  /** Indices of the call's rows. */
-  rows: number[];
-  /** A picture whose LoRA weights are those of all rows. */
-  picture: number;
-  context: TensorData;
-  /** SDXL's vector; null for SD 1.x and 2.x. */
-  y: TensorData | null;
 }
 
 /** The network of one job, and what its conditioning says about guidance. */
@@ -72,8 +55,11 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
   const { prefix, inChannels } = model.config.unet;
   const { loras } = options;
   const merges = loras?.merges(prefix);
-  const { tokenMergingRatio = 0 } = options;
-  const load = () => model.unet(options.circular, merges, tokenMergingRatio > 0);
+  const { tokenMergingRatio = 0, mergesTokens = tokenMergingRatio > 0, hyperTile = null } = options;
+  const form = { mergesTokens, tiles: hyperTile !== null };
+  const load = () => model.unet(options.circular, merges, form);
+  const { family } = model.config;
+  const isXl = family === 'sdxl' || family === 'sdxl-refiner';
   const fixed = loras?.varies ? undefined : loras?.feeds(prefix);
   const feedsOf = ({ step, totalSteps }: NetworkCall, { picture }: Run): LoraFeeds | undefined =>
     loras?.varies
@@ -83,7 +69,7 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
     const unet = await load();
     const refs = refsOf(call, options.plan);
     const key = refs.map(refKey).join();
-    if (latest?.key !== key) latest = { key, runs: arrange(call.rows, refs, model, options) };
+    if (latest?.key !== key) latest = { key, runs: arrangeRuns(call.rows, refs, model, options) };
     const { runs } = latest;
     const [, channels, height, width] = call.shape;
     const size = countValues([channels, height, width]);
@@ -94,7 +80,7 @@ export function createNetworkCalls(model: Model, options: NetworkCallOptions): J
     for (const run of runs) {
       const lora = feedsOf(call, run);
       const result = await runUnet(
-        { unet, lora, inChannels, tokenMergingRatio },
+        { unet, lora, inChannels, tokenMergingRatio, mergesTokens, hyperTile, isXl },
         call,
         run,
         options.extraChannels,
@@ -115,70 +101,19 @@ function refsOf(call: NetworkCall, plan: ConditioningPlan): CondRef[] {
   return call.rows.map(({ part }) => (part < 0 ? uncond : (conds[part] as CondRef)));
 }
 
-function arrange(
-  rows: readonly NetworkRow[],
-  refs: readonly CondRef[],
-  model: Model,
-  options: NetworkCallOptions,
-): Run[] {
-  const texts = refs.map((ref) => options.encoded.texts.get(refKey(ref)) as EncodedText);
-  const isUncond = rows.map(({ part }) => part < 0);
-  const lengthOf = (wanted: boolean) =>
-    Math.max(0, ...texts.filter((_, i) => isUncond[i] === wanted).map(({ tokens }) => tokens));
-  // AND parts of unequal length are brought to the longest of them in any case.
-  const own = isUncond.map(lengthOf);
-  const longestCond = lengthOf(false);
-  if (options.padCondUncondV0) own.fill(longestCond);
-  const lengths = options.padCondUncond ? own.map(() => Math.max(...own)) : own;
-  const groups = new Map<string, number[]>();
-  const period = options.loras?.period ?? 1;
-  const pictures = rows.map(({ image }) => image % period);
-  rows.forEach((_, i) => {
-    const apart = options.batchCondUncond ? '' : isUncond[i];
-    const key = `${lengths[i]} ${pictures[i]} ${apart}`;
-    groups.set(key, [...(groups.get(key) ?? []), i]);
-  });
-  const { contextDim, admChannels } = model.config.unet;
-  return [...groups.values()].map((members): Run => {
-    const tokens = lengths[members[0] as number] as number;
-    const context = new Float32Array(members.length * tokens * contextDim);
-    const y = new Float32Array(members.length * admChannels);
-    members.forEach((row, i) => {
-      const text = texts[row] as EncodedText;
-      const target = context.subarray(i * tokens * contextDim, (i + 1) * tokens * contextDim);
-      const ownEnd = (own[row] as number) * contextDim;
-      target.set(text.context.subarray(0, ownEnd));
-      repeat(target.subarray(0, ownEnd), text.context.length, text.context.slice(-contextDim));
-      repeat(target, ownEnd, options.encoded.empty.context);
-      const sizes = options.sizes?.[isUncond[row] ? 'uncond' : 'cond'];
-      if (!sizes || !text.pooled) return;
-      y.set(text.pooled, i * admChannels);
-      y.set(sizes, i * admChannels + text.pooled.length);
-    });
-    return {
-      rows: members,
-      picture: pictures[members[0] as number] as number,
-      context: { type: 'float32', data: context, shape: [members.length, tokens, contextDim] },
-      y: options.sizes ? { type: 'float32', data: y, shape: [members.length, admChannels] } : null,
-    };
-  });
-}
-
-/** Writes `filler` again and again from `begin` to the end of `target`; both hold whole tokens. */
-function repeat(target: Float32Array, begin: number, filler: Float32Array): void {
-  for (let at = begin; at < target.length; at += filler.length) target.set(filler, at);
-}
-
 /** What a run is made with; `inChannels` may be more than a latent has. */
 interface Means {
   unet: Unet;
   lora: LoraFeeds | undefined;
   inChannels: number;
   tokenMergingRatio: number;
+  mergesTokens: boolean;
+  hyperTile: HyperTile | null;
+  isXl: boolean;
 }
 
 async function runUnet(
-  { unet, lora, inChannels, tokenMergingRatio }: Means,
+  { unet, lora, inChannels, ...means }: Means,
   call: NetworkCall,
   { rows, context, y }: Run,
   extra: NetworkCallOptions['extraChannels'],
@@ -208,10 +143,25 @@ async function runUnet(
       },
       context,
       ...(y && { y }),
-      ...(tokenMergingRatio > 0 && planTokenMerging([height, width], tokenMergingRatio)),
+      ...shortenAttention(unet, means, height, width),
     },
     ['out'],
     lora,
   );
   return out?.data as Float32Array;
+}
+
+/** What a run is fed with so that self-attention sees fewer tokens. */
+function shortenAttention(
+  { tiledLayers }: Unet,
+  { tokenMergingRatio, mergesTokens, hyperTile, isXl }: Omit<Means, 'unet' | 'lora' | 'inChannels'>,
+  height: number,
+  width: number,
+): Record<string, TensorData> {
+  const merged = countMergedTokens([height, width], tokenMergingRatio);
+  const run = { height, width, merged, isXl };
+  return {
+    ...(mergesTokens && planTokenMerging([height, width], tokenMergingRatio)),
+    ...(hyperTile && tileFeed(tiledLayers, hyperTile.drawUnet(tiledLayers, run))),
+  };
 }

@@ -30,5 +30,6 @@ export function describeHires(job: Txt2ImgJob): InfotextDetails | undefined {
   if (job.refiner && job.refiner.switchAt < 1 && job.refiner.pass !== 'second pass')
     extra.push(['Hires refiner', job.refiner.pass]);
   const { tokenMergingRatioHr } = job.options;
-  return { denoisingStrength: hires.denoisingStrength, tokenMergingRatioHr, extra };
+  const { denoisingStrength } = hires;
+  return { denoisingStrength, tokenMergingRatioHr, hasSecondPass: true, extra };
 }

@@ -1,6 +1,7 @@
 /** From the first pass's latents to those that the second starts from. */
 import type { Raster } from '../../images/raster.ts';
 import { decodeLatent } from '../decode.ts';
+import type { HyperTile } from '../hyper-tile/hyper-tile.ts';
 import { encodePixels, toPixels } from '../img2img/encode-pixels.ts';
 import type { HiresPass, UpscalerRef } from '../job.ts';
 import type { Model } from '../model/model.ts';
@@ -19,6 +20,8 @@ export interface EnlargeLatentContext extends EnlargeContext {
   /** Returns the checkpoint of the second pass, which encodes; called once, after the decoding. */
   second(): Promise<Model>;
   circular: boolean;
+  /** Of the job; null for none. */
+  hyperTile: HyperTile | null;
 }
 
 /**
@@ -52,9 +55,12 @@ async function enlargePixels(
   upscaler: UpscalerRef,
   context: EnlargeLatentContext,
 ): Promise<Latent> {
-  const { circular } = context;
+  const { circular, hyperTile } = context;
   const enlarged: Raster[] = [];
-  for (const { rgb, ...size } of await decodeLatent(context.first, latent, { circular })) {
+  for (const { rgb, ...size } of await decodeLatent(context.first, latent, {
+    circular,
+    hyperTile,
+  })) {
     const image = { ...size, channels: 3, data: rgb };
     enlarged.push(await enlargeTo(image, width, height, upscaler, context));
   }

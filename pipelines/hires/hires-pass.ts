@@ -3,6 +3,7 @@ import type { LoraPlan } from '../../lora/plan.ts';
 import type { JobNetwork } from '../conditioning/network-calls.ts';
 import { CELL_PIXELS } from '../decode.ts';
 import type { PictureSeeds } from '../generation-info.ts';
+import type { HyperTile } from '../hyper-tile/hyper-tile.ts';
 import type { DrawJob, HiresPass, JobHooks, ModelFile, Txt2ImgJob } from '../job.ts';
 import { concatConditioning } from '../model/concat-conditioning.ts';
 import type { Model } from '../model/model.ts';
@@ -43,6 +44,7 @@ export interface HiresResult {
  * Draws the second pass of one batch. Its noise comes from fresh generators with the same seeds.
  *
  * @param first     latents of the first pass and the checkpoint that drew them
+ * @param batch     `hyperTile`: of the job; null for none
  * @param prepared  of the batch before; null makes it
  * @throws CheckpointError, SessionError, PipelineError
  */
@@ -50,7 +52,7 @@ export async function runHires(
   job: Txt2ImgJob,
   hires: HiresPass,
   first: { model: Model; latent: Latent },
-  batch: { seeds: readonly PictureSeeds[]; iteration: number },
+  batch: { seeds: readonly PictureSeeds[]; iteration: number; hyperTile: HyperTile | null },
   prepared: PreparedHires | null,
   tools: HiresTools,
   hooks: JobHooks,
@@ -73,11 +75,14 @@ export async function runHires(
     circular: job.tiling,
     open: (path) => tools.upscalers.open(path),
     tiles: hires.tiles,
+    hyperTile: batch.hyperTile,
     watch: { onTile, shouldStop },
   });
-  const second = secondJob(job, hires, latent);
+  const { hyperTile } = batch;
+  const second = { ...secondJob(job, hires, latent), hyperTile };
   const ready =
     prepared?.model === model ? prepared : await prepare(job, hires, second, model, latent);
+  hyperTile?.beginSecond(hires.enlarged);
   // A strength of 0 leaves the picture as it was enlarged.
   if (hires.denoisingStrength === 0) {
     return { latent, stepsExecuted: 0, modelCalls: 0, prepared: ready };
@@ -109,7 +114,7 @@ function secondJob(job: Txt2ImgJob, hires: HiresPass, { shape }: Latent): DrawJo
 async function prepare(
   job: Txt2ImgJob,
   hires: HiresPass,
-  second: DrawJob,
+  second: DrawJob & { hyperTile: HyperTile | null },
   model: Model,
   latent: Latent,
 ): Promise<PreparedHires> {

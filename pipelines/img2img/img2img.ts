@@ -5,6 +5,7 @@ import { noPromptEmbeddings } from '../conditioning/prompt-embeddings.ts';
 import { decodeLatent } from '../decode.ts';
 import { finishJob } from '../finish-job.ts';
 import { seedsOf } from '../generation-info.ts';
+import { createHyperTile } from '../hyper-tile/hyper-tile.ts';
 import type { Img2ImgJob, JobHooks, JobResult } from '../job.ts';
 import type { Model } from '../model/model.ts';
 import { prepareLoras, prepareNetwork } from '../prepare-network.ts';
@@ -35,6 +36,7 @@ export async function img2img(
   const pictures = await preparePictures(job, createFit(job, upscalers, hooks));
   const { prompt, loras, messages } = await prepareLoras(job, model);
   for (const message of messages) hooks.onLog(message, { checkpoint: model.checkpoint.name });
+  const hyperTile = createHyperTile(job);
   const seeds = seedsOf(job);
   let ready: { network: JobNetwork; init: SampleInit } | null = null;
   const results: PlacedResult[] = [];
@@ -51,7 +53,7 @@ export async function img2img(
         batch.map(({ seed }) => seed),
       );
       const extra = await pictureConditioning(job, model, pictures);
-      const network = await prepareNetwork(job, prompt, model, loras, extra);
+      const network = await prepareNetwork({ ...job, hyperTile }, prompt, model, loras, extra);
       ready = { network, init };
     }
     const run = {
@@ -63,7 +65,8 @@ export async function img2img(
     const result = await sampleBatch(job, model, ready.network, run, hooks);
     stepsExecuted += result.stepsExecuted;
     modelCalls += result.modelCalls;
-    const decoded = await decodeLatent(model, result.latent, { circular: job.tiling });
+    const decoding = { circular: job.tiling, hyperTile };
+    const decoded = await decodeLatent(model, result.latent, decoding);
     decoded.forEach((image, i) => {
       const overlay = softOverlay(job, pictures, ready?.init as SampleInit, result.latent, i);
       results.push(placeResult(image, job, pictures, i % pictures.images.length, overlay));

@@ -190,25 +190,29 @@ export class Model {
   /**
    * @param circular  whether convolutions wrap around, for pictures that tile
    * @param merges    of a plan for the UNet
-   * @param mergesTokens  whether its runs are fed with a plan for merging tokens
+   * @param form      `mergesTokens`: its runs are fed with a plan for merging tokens; `tiles`: with
+   *                  one for tiles
    */
   async unet(
     circular: boolean,
     merges: readonly Merge[] = [],
-    mergesTokens = false,
+    { mergesTokens = false, tiles = false }: { mergesTokens?: boolean; tiles?: boolean } = {},
   ): Promise<Network> {
     const { file } = this.#parts;
     const keepsHalf = this.#settings.memoryMode === 'lowvram';
-    const form = { kind: 'unet', key: `unet ${circular} ${mergesTokens}`, keepsHalf } as const;
-    const options = { circular, mergesTokens };
+    const key = `unet ${circular} ${mergesTokens} ${tiles}`;
+    const form = { kind: 'unet', key, keepsHalf } as const;
+    const options = { circular, mergesTokens, tiles };
     const write = (weights: WeightFile) => writeUnet(weights, this.config.unet, options);
     return this.#networks.use({ ...form, file, merges, write });
   }
 
-  async decoder(circular: boolean): Promise<Network> {
+  /** @param tiles  whether its runs are fed with tiles */
+  async decoder(circular: boolean, tiles = false): Promise<Network> {
     const { file } = this.#vae;
-    const write = (weights: WeightFile) => writeVaeDecoder(weights, this.vae, { circular });
-    return this.#networks.use({ kind: 'decoder', key: `decoder ${circular}`, file, write });
+    const write = (weights: WeightFile) => writeVaeDecoder(weights, this.vae, { circular, tiles });
+    const key = `decoder ${circular} ${tiles}`;
+    return this.#networks.use({ kind: 'decoder', key, file, write });
   }
 
   async encoder(circular: boolean): Promise<Network> {

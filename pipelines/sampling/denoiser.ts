@@ -6,11 +6,19 @@ import type { GuidedNetwork } from './network.ts';
 /** What the network predicts: the noise, or the velocity of Salimans & Ho 2022. */
 export type Prediction = 'eps' | 'v';
 
-/** A model for a sampler, and the unguided half of its latest answer. */
+/** Clean latents as a prompt and a negative prompt alone would have them; f32. */
+export interface Estimates {
+  cond: Float32Array;
+  uncond: Float32Array;
+}
+
+/** A model for a sampler, and the unguided halves of its latest answer. */
 export interface Denoiser {
   denoise: Denoise;
   /** Answer to the latest call with the negative prompt alone; fresh f32. */
   uncond(): Float32Array;
+  /** What both halves of the latest call's answer come to; null before the first call. */
+  readonly estimates: Estimates | null;
 }
 
 /**
@@ -28,17 +36,24 @@ export function createSigmaDenoiser(
   modelSigmas: ModelSigmas,
   prediction: Prediction,
 ): Denoiser {
-  let convert: (predicted: Float32Array) => Float32Array = (predicted) => predicted;
+  let estimates: Estimates | null = null;
   return {
     async denoise(x, sigma) {
       const scale = 1 / Math.sqrt(sigma * sigma + 1);
       const skip = prediction === 'v' ? scale * scale : 1;
       const factor = prediction === 'v' ? -sigma * scale : -sigma;
-      convert = (predicted) => combine(predicted, [skip, x], [factor, predicted]);
+      const convert = (predicted: Float32Array) =>
+        combine(predicted, [skip, x], [factor, predicted]);
       const timestep = sigmaToTimestep(modelSigmas, sigma);
-      return convert(await network.predict(x, { scale, timestep, sigma, level: sigma }));
+      const guided = await network.predict(x, { scale, timestep, sigma, level: sigma });
+      // At once: x is the sampler's own and moves on.
+      estimates = { cond: convert(network.cond()), uncond: convert(network.uncond()) };
+      return convert(guided);
     },
-    uncond: () => convert(network.uncond().slice()),
+    uncond: () => (estimates as Estimates).uncond,
+    get estimates() {
+      return estimates;
+    },
   };
 }
 
@@ -57,6 +72,7 @@ export function createTimestepDenoiser(
   prediction: Prediction,
 ): Denoiser {
   let convert: (predicted: Float32Array) => Float32Array = (predicted) => predicted;
+  let estimates: Estimates | null = null;
   return {
     async denoise(x, timestep) {
       const alpha = modelSigmas.alphasCumprod[Math.trunc(timestep)]!;
@@ -65,8 +81,17 @@ export function createTimestepDenoiser(
       convert = (predicted) =>
         prediction === 'v' ? combine(predicted, [signal, predicted], [spread, x]) : predicted;
       const sigma = spread / signal;
-      return convert(await network.predict(x, { scale: 1, timestep, sigma, level: timestep }));
+      const guided = await network.predict(x, { scale: 1, timestep, sigma, level: timestep });
+      const clean = (predicted: Float32Array) => {
+        const eps = convert(predicted);
+        return combine(eps, [1 / signal, x], [-sigma, eps]);
+      };
+      estimates = { cond: clean(network.cond()), uncond: clean(network.uncond()) };
+      return convert(guided);
     },
-    uncond: () => convert(network.uncond().slice()),
+    uncond: () => convert(network.uncond()),
+    get estimates() {
+      return estimates;
+    },
   };
 }

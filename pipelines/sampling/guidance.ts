@@ -121,6 +121,17 @@ export function pickUncond(rows: Float32Array, layout: RowLayout): Float32Array 
     const end = rows.length - (hasBlank ? weights.length * size : 0);
     return rows.slice(end - weights.length * size, end);
   }
+  return pickCond(rows, layout);
+}
+
+/**
+ * Returns the predictions of a batch for the first AND part of each image.
+ *
+ * @param rows   as for `guide`; not changed
+ * @param layout see RowLayout
+ * @returns fresh f32 [images, size]
+ */
+export function pickCond(rows: Float32Array, { weights, size }: RowLayout): Float32Array {
   const picked = new Float32Array(weights.length * size);
   let row = 0;
   weights.forEach((parts, image) => {

@@ -1,9 +1,4 @@
-const STATE_WORDS = 624;
-const SHIFT_WORDS = 397;
-const MATRIX = 0x9908b0df;
-const UPPER = 0x80000000;
-const LOWER = 0x7fffffff;
-const INIT_MULTIPLIER = 1812433253;
+import { MersenneTwister } from './mersenne-twister.ts';
 
 /** PyTorch fills tensors of at least this many values in blocks of as many. */
 const BLOCK = 16;
@@ -13,24 +8,18 @@ const TWO_PI_F32 = f32(2 * Math.PI);
 
 /**
  * Unit normal numbers as PyTorch's CPU generator draws them (`torch.randn` after `manual_seed`):
- * the 32-bit Mersenne Twister (Matsumoto & Nishimura 1998), then Box-Muller.
+ * the 32-bit Mersenne Twister, then Box-Muller.
  *
  * The state runs on from one draw to the next.
  */
 export class TorchCpuGenerator {
-  readonly #state = new Uint32Array(STATE_WORDS);
-  #position = STATE_WORDS;
+  readonly #words: MersenneTwister;
   /** Second half of a Box-Muller pair, kept for the next value of a small draw. */
   #spare: number | null = null;
 
   /** @param seed integer; its low 32 bits are used */
   constructor(seed: number) {
-    const state = this.#state;
-    state[0] = seed >>> 0;
-    for (let i = 1; i < STATE_WORDS; i++) {
-      const previous = state[i - 1]! ^ (state[i - 1]! >>> 30);
-      state[i] = Math.imul(INIT_MULTIPLIER, previous) + i;
-    }
+    this.#words = new MersenneTwister(seed);
   }
 
   /**
@@ -55,33 +44,15 @@ export class TorchCpuGenerator {
     return values;
   }
 
-  #nextWord(): number {
-    if (this.#position === STATE_WORDS) this.#twist();
-    let y = this.#state[this.#position++]!;
-    y ^= y >>> 11;
-    y ^= (y << 7) & 0x9d2c5680;
-    y ^= (y << 15) & 0xefc60000;
-    return (y ^ (y >>> 18)) >>> 0;
-  }
-
-  #twist(): void {
-    const state = this.#state;
-    for (let i = 0; i < STATE_WORDS; i++) {
-      const y = (state[i]! & UPPER) | (state[(i + 1) % STATE_WORDS]! & LOWER);
-      state[i] = state[(i + SHIFT_WORDS) % STATE_WORDS]! ^ (y >>> 1) ^ (y & 1 ? MATRIX : 0);
-    }
-    this.#position = 0;
-  }
-
   /** Uniform in [0, 1) with the 24 bits of an f32. */
   #nextUnit24(): number {
-    return (this.#nextWord() & 0xffffff) * 2 ** -24;
+    return (this.#words.nextWord() & 0xffffff) * 2 ** -24;
   }
 
   /** Uniform in [0, 1) with the 53 bits of a double. */
   #nextUnit53(): number {
-    const high = this.#nextWord() & 0x1fffff;
-    return (high * 2 ** 32 + this.#nextWord()) * 2 ** -53;
+    const high = this.#words.nextWord() & 0x1fffff;
+    return (high * 2 ** 32 + this.#words.nextWord()) * 2 ** -53;
   }
 
   #nextNormal(): number {

@@ -1,4 +1,12 @@
-import { type GuidanceOptions, guide, needsUncond, pickUncond, skipsUncond } from './guidance.ts';
+import {
+  type GuidanceOptions,
+  guide,
+  needsUncond,
+  pickCond,
+  pickUncond,
+  type RowLayout,
+  skipsUncond,
+} from './guidance.ts';
 import { Interrupted } from './interrupted.ts';
 import { countValues, type LatentShape } from './latents.ts';
 
@@ -76,7 +84,9 @@ export interface GuidedNetwork {
    * @throws Interrupted when shouldStop says so
    */
   predict(x: Float32Array, level: CallLevel): Promise<Float32Array>;
-  /** Unguided predictions of the latest call; f32, shape of x. Only with keepsUncond. */
+  /** Predictions of the latest call with the prompt alone, its first AND part; fresh f32, shape of x. */
+  cond(): Float32Array;
+  /** The same with the negative prompt alone; with the prompt where that was left out. */
   uncond(): Float32Array;
   /** Calls made. */
   readonly calls: number;
@@ -105,7 +115,8 @@ export function createGuidedNetwork(options: GuidedNetworkOptions): GuidedNetwor
   const allRows = [...condRows, ...oneEach(UNCOND), ...(hasBlank ? oneEach(BLANK) : [])];
   const input = new Float32Array(allRows.length * size);
   const wantsUncond = keepsUncond || hasBlank || needsUncond(guidance);
-  let uncond: Float32Array = new Float32Array(0);
+  let latest: [rows: Float32Array, layout: RowLayout] | null = null;
+  const pick = (from: typeof pickCond) => (latest ? from(...latest) : new Float32Array(0));
   let calls = 0;
 
   return {
@@ -113,7 +124,8 @@ export function createGuidedNetwork(options: GuidedNetworkOptions): GuidedNetwor
     get calls() {
       return calls;
     },
-    uncond: () => uncond,
+    cond: () => pick(pickCond),
+    uncond: () => pick(pickUncond),
     async predict(x, { scale, timestep, sigma, level }) {
       if (shouldStop?.()) throw new Interrupted();
       const isSkipped = skipsUncond(guidance, { call: calls, totalCalls, level });
@@ -141,7 +153,7 @@ export function createGuidedNetwork(options: GuidedNetworkOptions): GuidedNetwor
         hasBlank: hasUncond && hasBlank,
         size,
       };
-      if (keepsUncond) uncond = pickUncond(predicted, layout);
+      latest = [predicted, layout];
       // A skipped uncond turns guidance off; one that is not needed leaves it as it is.
       const cfgScale = isSkipped && wantsUncond ? 1 : guidance.cfgScale;
       return guide(predicted, layout, cfgScale, guidance.cfgRescale, guidance.imageCfgScale);

@@ -1,6 +1,7 @@
 import { findSampler, type SamplerEntry } from '../samplers/catalogue.ts';
 import { SAMPLER_FUNCTIONS } from '../samplers/registry.ts';
 import type { SamplerContext, UniPcOptions } from '../samplers/sampler.ts';
+import type { Estimates } from './denoiser.ts';
 import { Interrupted } from './interrupted.ts';
 import type { Latent } from './latents.ts';
 import { blend } from './mask.ts';
@@ -53,7 +54,7 @@ export async function sample(request: SampleRequest): Promise<SampleResult> {
     ...(request.shouldStop && { shouldStop: request.shouldStop }),
   });
   const run = entry.family === 'timestep' ? startTimesteps : startSigmas;
-  const { x, levels, denoiser, brownian } = run(request, entry, plan, network);
+  const { x, levels, denoiser, estimates, brownian } = run(request, entry, plan, network);
 
   let reached = init ? init.latent.data.slice() : x;
   let stepsExecuted = 0;
@@ -61,9 +62,8 @@ export async function sample(request: SampleRequest): Promise<SampleResult> {
     brownian,
     uncond: denoiser.uncond,
     async onStep(step) {
-      reached = step.denoised;
       network.step = ++stepsExecuted;
-      await request.onStep?.(step);
+      await request.onStep?.(step, estimates() as Estimates);
     },
   });
   let interrupted = false;
@@ -71,6 +71,7 @@ export async function sample(request: SampleRequest): Promise<SampleResult> {
     reached = await sampler(denoiser.denoise, x, levels, context);
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
+    reached = estimates()?.cond ?? reached;
     interrupted = true;
   }
   const mask = latentMask(init);

@@ -1,5 +1,5 @@
 import type { StepRecord, UniPcOptions } from '../samplers/sampler.ts';
-import type { Prediction } from './denoiser.ts';
+import type { Estimates, Prediction } from './denoiser.ts';
 import type { GuidanceOptions } from './guidance.ts';
 import type { Latent } from './latents.ts';
 import type { ModelSigmas } from './model-sigmas.ts';
@@ -58,14 +58,15 @@ export interface SampleRequest {
   /** At its first draw; its shape is the latent's. */
   noise: NoiseStream;
   init?: SampleInit;
-  onStep?: (step: StepRecord) => void | Promise<void>;
+  /** Called after each step, with the halves of the latest model call's answer. */
+  onStep?: (step: StepRecord, estimates: Estimates) => void | Promise<void>;
   /** Asked before every model call; true ends the run. */
   shouldStop?: () => boolean;
 }
 
 /** What a run came to. */
 export interface SampleResult {
-  /** Clean latent; after an interruption the model's last estimate of it. */
+  /** Clean latent; after an interruption what the prompt alone made of the latest model call, as in the web UI. */
   latent: Latent;
   /** Finished passes of the sampler's loop. */
   stepsExecuted: number;

@@ -1,7 +1,12 @@
 import type { SamplerEntry } from '../samplers/catalogue.ts';
 import { withBoundary } from '../samplers/lcm.ts';
 import { createBrownianNoise } from './brownian.ts';
-import { createSigmaDenoiser, createTimestepDenoiser, type Denoiser } from './denoiser.ts';
+import {
+  createSigmaDenoiser,
+  createTimestepDenoiser,
+  type Denoiser,
+  type Estimates,
+} from './denoiser.ts';
 import { combine, countValues } from './latents.ts';
 import { blendAfter, blendBefore, type LatentMask } from './mask.ts';
 import { thinModelSigmas } from './model-sigmas.ts';
@@ -16,7 +21,9 @@ export interface Start {
   x: Float32Array;
   /** Noise levels or timesteps, high → low. */
   levels: Float32Array;
-  denoiser: Denoiser;
+  denoiser: Pick<Denoiser, 'denoise' | 'uncond'>;
+  /** See Denoiser. */
+  estimates(): Estimates | null;
   brownian(sigma: number, sigmaNext: number): Float32Array;
 }
 
@@ -46,15 +53,16 @@ export function startSigmas(
   const x = init
     ? addNoise(first, init, 1, sigma, 1)
     : combine(first, [options.sgmNoiseMultiplier ? Math.hypot(1, sigma) : sigma, first]);
-  const { denoise: plain, uncond } = createSigmaDenoiser(network, modelSigmas, request.prediction);
-  const denoise = entry.gridStride ? withBoundary(plain, modelSigmas) : plain;
+  const model = createSigmaDenoiser(network, modelSigmas, request.prediction);
+  const denoise = entry.gridStride ? withBoundary(model.denoise, modelSigmas) : model.denoise;
   const mask = latentMask(init);
   const positive = schedule.filter((level) => level > 0);
   let brownian: Start['brownian'] | null = null;
   return {
     x,
     levels,
-    denoiser: { denoise: mask ? blendAfter(denoise, mask) : denoise, uncond },
+    denoiser: { denoise: mask ? blendAfter(denoise, mask) : denoise, uncond: model.uncond },
+    estimates: () => model.estimates,
     brownian(from, to) {
       // Made on the first use: most samplers have none.
       brownian ??= createBrownianNoise(
@@ -90,12 +98,14 @@ export function startTimesteps(
   const x = init
     ? addNoise(first, init, Math.sqrt(alpha), Math.sqrt(1 - alpha), Math.sqrt(alpha))
     : first;
-  const { denoise, uncond } = createTimestepDenoiser(network, modelSigmas, request.prediction);
+  const model = createTimestepDenoiser(network, modelSigmas, request.prediction);
+  const { denoise, uncond } = model;
   const mask = latentMask(init);
   return {
     x,
     levels: Float32Array.from(plan.timesteps),
     denoiser: { denoise: mask ? blendBefore(denoise, mask) : denoise, uncond },
+    estimates: () => model.estimates,
     brownian: () => {
       throw new RangeError('Timestep samplers have no Brownian noise.');
     },

@@ -187,7 +187,21 @@ const uniPcOrder = optionAxis('UniPC Order', 'uni_pc_order');
 const mergingRatio = optionAxis('Token merging ratio', 'token_merging_ratio');
 const mergingRatioHr = optionAxis('Token merging ratio high-res', 'token_merging_ratio_hr');
 const imageCfg = numberAxis('Image CFG Scale', (image_cfg_scale) => ({ image_cfg_scale }));
-/** Has nothing to switch here. */
+
+/** The last ones in both tabs. */
+const HYPERTILE = [
+  booleanAxis('[Hypertile] Unet First pass Enabled', 'hypertile_enable_unet'),
+  booleanAxis('[Hypertile] Unet Second pass Enabled', 'hypertile_enable_unet_secondpass'),
+  rangeAxis('[Hypertile] Unet Max Depth', 'hypertile_max_depth_unet', 3),
+  rangeAxis('[Hypertile] Unet Max Tile Size', 'hypertile_max_tile_unet', 512),
+  rangeAxis('[Hypertile] Unet Swap Size', 'hypertile_swap_size_unet', 64),
+  booleanAxis('[Hypertile] VAE Enabled', 'hypertile_enable_vae'),
+  rangeAxis('[Hypertile] VAE Max Depth', 'hypertile_max_depth_vae', 3),
+  rangeAxis('[Hypertile] VAE Max Tile Size', 'hypertile_max_tile_vae', 512),
+  rangeAxis('[Hypertile] VAE Swap Size', 'hypertile_swap_size_vae', 64),
+];
+
+/** An axis that has nothing to switch here. */
 const fp8 = missing('FP8 mode');
 
 const C = COMMON;
@@ -199,6 +213,7 @@ const AXES: Readonly<Record<ScriptTab, readonly Axis[]>> = {
     ...[C.betaAlpha, C.betaBeta, C.eta, C.clipSkip, C.denoising, C.noiseMultiplier],
     ...[C.extraNoise, HIRES.upscaler, C.vae, C.styles, uniPcOrder, C.faces, mergingRatio],
     ...[mergingRatioHr, C.discard, C.sgm, C.refiner, C.refinerSwitch, C.rng, fp8, C.size],
+    ...HYPERTILE,
   ],
   img2img: [
     ...[nothing, C.seed, C.subseed, C.subseedStrength, C.steps, C.cfgScale],
@@ -207,7 +222,7 @@ const AXES: Readonly<Record<ScriptTab, readonly Axis[]>> = {
     ...[C.betaAlpha, C.betaBeta, C.eta, C.clipSkip, C.denoising, C.noiseMultiplier],
     ...[C.extraNoise, optionAxis('Cond. Image Mask Weight', 'inpainting_mask_weight'), C.vae],
     ...[C.styles, uniPcOrder, C.faces, mergingRatio, mergingRatioHr, C.discard, C.sgm],
-    ...[C.refiner, C.refinerSwitch, C.rng, fp8, C.size],
+    ...[C.refiner, C.refinerSwitch, C.rng, fp8, C.size, ...HYPERTILE],
   ],
 };
 
@@ -282,6 +297,21 @@ function optionAxis(label: string, option: string): Axis<number> {
   return {
     ...numberAxis(label, () => ({})),
     apply: (request, value) => override(request, { [option]: value }),
+  };
+}
+
+/** An axis of whole numbers from 0 that an option takes. */
+function rangeAxis(label: string, option: string, maximum: number): Axis<number> {
+  return {
+    ...optionAxis(label, option),
+    read(texts) {
+      const values = readNumbers(texts, label, true);
+      const wrong = values.find((value) => value < 0 || value > maximum);
+      if (wrong === undefined) return values;
+      throw badArgument(
+        `Expected integer 0-${maximum} for the axis ${label} but received ${wrong}.`,
+      );
+    },
   };
 }
 

@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import { readHeader } from '../../networks/checkpoint/safetensors.ts';
 import { seedsOf } from '../../pipelines/generation-info.ts';
+import { createHyperTile } from '../../pipelines/hyper-tile/hyper-tile.ts';
 import type { EngineSettings, ModelFile, Txt2ImgJob } from '../../pipelines/job.ts';
 import { Model } from '../../pipelines/model/model.ts';
 import { prepareNetwork } from '../../pipelines/prepare-network.ts';
@@ -32,7 +33,8 @@ export async function sampleLatent(
   changes: Partial<Txt2ImgJob> = {},
 ): Promise<Float32Array> {
   const job = makeJob(model.checkpoint.path, { ...SMALL, ...changes });
-  const network = await prepareNetwork(job, job.prompt, model);
+  const hyperTile = createHyperTile(job);
+  const network = await prepareNetwork({ ...job, hyperTile }, job.prompt, model);
   const seeds = seedsOf(job).slice(0, job.batchSize);
   const position = positionOf(job, 0);
   const { latent } = await sampleBatch(job, model, network, { seeds, position }, recordHooks());

@@ -43,6 +43,10 @@ describe('override_settings reach the job', () => {
     ['pad_cond_uncond_v0', true, { padCondUncondV0: true }],
     ['persistent_cond_cache', false, { keepsConditioning: false }],
     ['batch_cond_uncond', false, { batchCondUncond: false }],
+    ['live_preview_content', 'Negative prompt', { previewContent: 'Negative prompt' }],
+    ['randn_source', 'NV', { noiseName: 'NV' }],
+    ['randn_source', 'CPU', { noiseName: 'CPU', noiseSource: 'CPU' }],
+    ['token_merging_ratio_hr', 0.4, { tokenMergingRatioHr: 0.4 }],
   ])('%s', async (key, value, expected) => {
     const usual = await optionsWith({});
     expect(usual).not.toMatchObject(expected);
@@ -61,6 +65,20 @@ describe('override_settings reach the job', () => {
       skipType: 'logSNR',
       order: 2,
       lowerOrderFinal: false,
+    });
+  });
+
+  it('HyperTile has nine of them', async () => {
+    const { hyperTile } = await optionsWith({
+      ...{ hypertile_enable_unet: true, hypertile_enable_unet_secondpass: true },
+      ...{ hypertile_max_depth_unet: 2, hypertile_max_tile_unet: 192 },
+      ...{ hypertile_swap_size_unet: 4, hypertile_enable_vae: true },
+      ...{ hypertile_max_depth_vae: 1, hypertile_max_tile_vae: 144 },
+      hypertile_swap_size_vae: 5,
+    });
+    expect(hyperTile).toEqual({
+      unet: { isEnabled: true, inSecondPass: true, maxDepth: 2, maxTile: 192, swapSize: 4 },
+      vae: { isEnabled: true, maxDepth: 1, maxTile: 144, swapSize: 5 },
     });
   });
 

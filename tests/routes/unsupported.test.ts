@@ -12,12 +12,7 @@ describe('options that A1111 reads and this server does not', () => {
     ]);
   });
 
-  it.each([
-    ['hypertile_enable_unet', true],
-    ['hypertile_enable_unet_secondpass', true],
-    ['hypertile_enable_vae', true],
-    ['enable_batch_seeds', false],
-  ])('tell %s = %s', (key, value) => {
+  it.each([['enable_batch_seeds', false]])('tell %s = %s', (key, value) => {
     const [comment] = describeUnreadOptions(Options.parse({ [key]: value }));
     expect(comment).toContain(`${key}: `);
   });

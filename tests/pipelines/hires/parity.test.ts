@@ -64,6 +64,7 @@ describe('a hires fix gives the latents of the reference', () => {
       first: model,
       second: async () => model,
       circular: false,
+      hyperTile: null,
       open: (file) => tools.upscalers.open(file),
       tiles: hires.tiles,
       watch: { onTile: () => {}, shouldStop: () => false },
@@ -72,7 +73,7 @@ describe('a hires fix gives the latents of the reference', () => {
     expect(relativeError(enlarged.data, expected)).toBeLessThan(TOLERANCE);
 
     const start = { model, latent: first.latent };
-    const batch = { seeds, iteration: 0 };
+    const batch = { seeds, iteration: 0, hyperTile: null };
     const second = await runHires(withPass, hires, start, batch, null, tools, hooks);
     const latent = await recorded(`${run.name}.latent`);
     expect(relativeError(second.latent.data, latent)).toBeLessThan(TOLERANCE);

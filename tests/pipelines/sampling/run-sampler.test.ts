@@ -327,49 +327,6 @@ test('Restart leaves its loop out where the noise starts below it', async () => 
   expect(stepsExecuted).toBe(21 - 9);
 });
 
-describe('interruption', () => {
-  test('returns the last estimate and the true number of steps', async () => {
-    let last = new Float32Array();
-    let stepsSeen = 0;
-    const { latent, stepsExecuted, modelCalls, interrupted } = await sample(
-      request({
-        shouldStop: () => stepsSeen === 2,
-        onStep: ({ denoised }) => {
-          stepsSeen++;
-          last = Float32Array.from(denoised);
-        },
-      }),
-    );
-    expect({ stepsExecuted, modelCalls, interrupted }).toEqual({
-      stepsExecuted: 2,
-      modelCalls: 2,
-      interrupted: true,
-    });
-    expect(latent.data).toEqual(last);
-  });
-
-  test('before the first step returns the start', async () => {
-    const { latent, stepsExecuted } = await sample(request({ shouldStop: () => true }));
-    expect(stepsExecuted).toBe(0);
-    expectClose(
-      latent.data,
-      firstNoise().map((value) => value * modelSigmas.sigmaMax),
-      1e-6,
-    );
-  });
-
-  test('is no cover for errors', async () => {
-    const network: Network = async () => {
-      throw new Error('out of memory');
-    };
-    await expect(sample(request({ network }))).rejects.toThrow('out of memory');
-    const onStep = () => {
-      throw new Error('channel closed');
-    };
-    await expect(sample(request({ onStep }))).rejects.toThrow('channel closed');
-  });
-});
-
 test('an unknown sampler is an error', async () => {
   await expect(sample(request({ sampler: 'nope' }))).rejects.toThrow(RangeError);
 });

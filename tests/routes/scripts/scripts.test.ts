@@ -30,6 +30,8 @@ describe('the lists', () => {
       expect(lists[tab]).toEqual(
         expect.arrayContaining(['prompt matrix', 'prompts from file or textbox', 'x/y/z plot']),
       );
+      // The one title that A1111 does not lower.
+      expect(lists[tab]).toContain('Hypertile');
     }
   });
 
@@ -48,10 +50,15 @@ describe('the lists', () => {
     expect([axes[4], axes[6], axes[9], axes[17], axes[29], axes[41]]).toEqual([
       ...['Steps', 'CFG Scale', 'Sampler', 'Schedule type', 'VAE', 'Size'],
     ]);
+    expect([axes[42], axes[46], axes[47], axes[50]]).toEqual([
+      ...['[Hypertile] Unet First pass Enabled', '[Hypertile] Unet Swap Size'],
+      ...['[Hypertile] VAE Enabled', '[Hypertile] VAE Swap Size'],
+    ]);
     const other = infos.find(({ name, is_img2img }) => name === 'x/y/z plot' && is_img2img);
     const others = other?.args[0]?.choices ?? [];
-    expect([others[5], others[9], others[24], others[40]]).toEqual([
-      ...['CFG Scale', 'Sampler', 'Denoising', 'Size'],
+    expect([others[5], others[6], others[9], others[24], others[40], others[49]]).toEqual([
+      ...['CFG Scale', 'Image CFG Scale', 'Sampler', 'Denoising', 'Size'],
+      '[Hypertile] VAE Swap Size',
     ]);
     expect(infos.find(({ name }) => name === 'refiner')).toMatchObject({ is_alwayson: true });
   });

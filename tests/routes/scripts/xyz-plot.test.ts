@@ -17,6 +17,8 @@ import {
 
 let server: TestServer;
 
+const tiles = (job: GenerationJob) => job.options.hyperTile.unet;
+
 beforeEach(async () => {
   server = await startDrawing();
 });
@@ -112,6 +114,30 @@ describe('X/Y/Z plot', () => {
       [true, false],
     ],
     ['RNG source', { 0: 39, 2: ['CPU', 'NV'] }, (job) => job.options.noiseSource, ['CPU', 'NV']],
+    [
+      'Hypertile first pass',
+      { 0: 42, 2: ['Yes', 'No'] },
+      (job) => job.options.hyperTile.unet.isEnabled,
+      [true, false],
+    ],
+    [
+      'Hypertile second pass',
+      { 0: 43, 1: 'yes' },
+      (job) => job.options.hyperTile.unet.inSecondPass,
+      [true],
+    ],
+    ['Hypertile depth', { 0: 44, 1: '0-3' }, (job) => tiles(job).maxDepth, [0, 1, 2, 3]],
+    ['Hypertile tile', { 0: 45, 1: '128,512' }, (job) => tiles(job).maxTile, [128, 512]],
+    ['Hypertile swap', { 0: 46, 1: '0,64' }, (job) => tiles(job).swapSize, [0, 64]],
+    [
+      'Hypertile VAE',
+      { 0: 47, 2: ['Yes', 'No'] },
+      (job) => job.options.hyperTile.vae.isEnabled,
+      [true, false],
+    ],
+    ['VAE depth', { 0: 48, 1: '1' }, (job) => job.options.hyperTile.vae.maxDepth, [1]],
+    ['VAE tile', { 0: 49, 1: '256' }, (job) => job.options.hyperTile.vae.maxTile, [256]],
+    ['VAE swap', { 0: 50, 1: '2' }, (job) => job.options.hyperTile.vae.swapSize, [2]],
     ['Size', { 0: 41, 1: '64x128,128x64' }, (job) => job.height, [128, 64]],
     ['an axis by its label', { 0: 'steps', 1: '2' }, (job) => job.steps, [2]],
   ])('varies %s', async (_name, args, read, expected) => {
@@ -158,12 +184,13 @@ describe('X/Y/Z plot', () => {
   });
 
   it.each<[string, Record<number, unknown>, string]>([
-    ['an unknown axis', { 0: 99, 1: '1' }, 'axis 0-41 for X type'],
+    ['an unknown axis', { 0: 99, 1: '1' }, 'axis 0-50 for X type'],
     ['an axis that is not here', { 0: 40, 2: ['x'] }, 'FP8 mode is not available'],
     ['values that are no numbers', { 0: 4, 1: 'many' }, 'axis Steps'],
     ['no values', { 0: 4, 1: '' }, '1-200 values for the axis Steps'],
     ['an unknown sampler', { 0: 9, 2: ['Nope'] }, 'Unknown sampler: Nope'],
     ['an unknown checkpoint', { 0: 11, 2: ['nope'] }, 'Unknown checkpoint: nope'],
+    ['a depth that is none', { 0: 44, 1: '2-4' }, 'integer 0-3 for the axis'],
     ['a text that the prompt lacks', { 0: 7, 1: 'cat,dog' }, 'did not find cat'],
     ['a margin that is too wide', { 0: 4, 1: '1', 16: 501 }, 'number 0-500'],
     ['too many pictures', { 0: 4, 1: '1-150', 3: 1, 4: '1-150' }, 'at most 1000 pictures'],
