@@ -112,17 +112,25 @@ export function foldCore(
 }
 
 /** Input channels of the first convolution of an inpainting or instruct UNet hold 4 of latent. */
-const LATENT_CHANNELS = 4;
+export const LATENT_CHANNELS = 4;
 
 /**
- * Whether sizes are a layer's. The first convolution of inpainting UNets has more input channels
- * than the one that LoRAs are trained on; the further ones are then left as they are.
+ * Whether a module with so many numbers per row is for the 4 latent channels of a first convolution that
+ * has more: the further ones are then left as they are, as in the web UI.
+ *
+ * @param columns  input channels times kernel
  */
+export function isForLatentOnly(columns: number, { name, in: inner, kernel }: Layer): boolean {
+  const isWide = name === 'input_blocks.0.0' && inner > LATENT_CHANNELS;
+  return isWide && columns === LATENT_CHANNELS * sizeOf(kernel);
+}
+
+/** Whether sizes are a layer's; see `isForLatentOnly` for inpainting UNets. */
 export function fitsLayer(shape: Omit<LowRankShape, 'rank'>, layer: Layer): boolean {
-  const isFirst = layer.name === 'input_blocks.0.0' && shape.in === LATENT_CHANNELS;
+  const columns = shape.in * sizeOf(shape.kernel);
   return (
     shape.out === layer.out &&
-    (shape.in === layer.in || (isFirst && layer.in > shape.in)) &&
+    (shape.in === layer.in || isForLatentOnly(columns, layer)) &&
     // A Linear and a 1x1 convolution are the same numbers, and files have both for either.
     (sizeOf(shape.kernel) === 1
       ? sizeOf(layer.kernel) === 1

@@ -7,6 +7,7 @@ import {
   type SafetensorsFile,
 } from '../networks/checkpoint/safetensors.ts';
 import { LoraError } from './errors.ts';
+import { isForLatentOnly, LATENT_CHANNELS } from './factors.ts';
 import { type LoraFile, type LoraModule, readPart, readScale } from './file.ts';
 import { matrixOf, type Tensor } from './kinds/algebra.ts';
 import { decompose } from './kinds/dora.ts';
@@ -20,6 +21,7 @@ import { lora } from './kinds/lora.ts';
 import { norm } from './kinds/norm.ts';
 import { oft } from './kinds/oft.ts';
 import type { Layer } from './layers.ts';
+import { columnsOf } from './module-sizes.ts';
 import type { Kind, Part } from './parts.ts';
 
 const KINDS: Record<Kind, KindRule> = { lora, loha, lokr, ia3, full, norm, glora, oft };
@@ -158,10 +160,40 @@ function mergeInto(merge: Merge, rows: Float32Array, bias: Float32Array | null):
   // alpha is of all ranks.
   const scale = scaleOf(lora, module, whole);
   const parts = dyn === null ? whole : cutRanks(whole, dyn);
-  const own = { data: rows, shape: shapeOf(layer) };
+  const columns = columnsOf(module) ?? 0;
+  const isNarrow = isForLatentOnly(columns, layer);
+  const own = isNarrow
+    ? {
+        data: cutColumns(rows, layer, columns),
+        shape: [layer.out, LATENT_CHANNELS, ...layer.kernel],
+      }
+    : { data: rows, shape: shapeOf(layer) };
   const merged = mergeModule(module.kind, own, bias, parts, { scale, multiplier });
-  rows.set(merged.weight);
+  if (isNarrow) writeColumns(rows, layer, merged.weight, columns);
+  else rows.set(merged.weight);
   if (bias && merged.bias) bias.set(merged.bias);
+}
+
+/** The first numbers of each row. */
+function cutColumns(rows: Float32Array, { out }: Layer, columns: number): Float32Array {
+  const stride = rows.length / out;
+  const cut = new Float32Array(out * columns);
+  for (let i = 0; i < out; i++) {
+    cut.set(rows.subarray(i * stride, i * stride + columns), i * columns);
+  }
+  return cut;
+}
+
+function writeColumns(
+  rows: Float32Array,
+  { out }: Layer,
+  values: Float32Array,
+  columns: number,
+): void {
+  const stride = rows.length / out;
+  for (let i = 0; i < out; i++) {
+    rows.set(values.subarray(i * columns, (i + 1) * columns), i * stride);
+  }
 }
 
 /** The first ranks of a module of kind `lora`. */

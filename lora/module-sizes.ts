@@ -1,5 +1,5 @@
 /** Whether a module can be of a layer, by the shapes of its tensors alone. */
-import { fitsLayer, lowRankShape } from './factors.ts';
+import { fitsLayer, isForLatentOnly, lowRankShape } from './factors.ts';
 import type { LoraModule } from './file.ts';
 import { sizeOf } from './kinds/algebra.ts';
 import type { Layer } from './layers.ts';
@@ -27,11 +27,22 @@ export function compareSizes(module: LoraModule, layer: Layer): [string, string]
   const own = outlineOf(module, shapeOf);
   if (own.out !== null && own.out !== layer.out) return differs([own.out, ...(own.rest ?? [])]);
   const columns = layer.isNorm ? 1 : layer.in * sizeOf(layer.kernel);
-  if (own.rest !== null && sizeOf(own.rest) !== columns)
+  const given = own.rest && sizeOf(own.rest);
+  if (own.rest && given !== null && given !== columns && !isForLatentOnly(given, layer))
     return differs([own.out ?? 0, ...own.rest]);
   const bias = module.parts.get('diff_b') ?? module.parts.get('b_norm');
   const hasBias = !bias || (layer.bias !== null && sizeOf(bias.shape) === layer.out);
   return hasBias ? null : differs([sizeOf(bias.shape)]);
+}
+
+/** Numbers in a row of the weight that a module changes; null where its shapes do not say. */
+export function columnsOf(module: LoraModule): number | null {
+  if (module.kind === 'lora') {
+    const { in: inner, kernel } = lowRankShape(module);
+    return inner * sizeOf(kernel);
+  }
+  const { rest } = outlineOf(module, (part) => module.parts.get(part)?.shape ?? []);
+  return rest && sizeOf(rest);
 }
 
 /** What the shapes say of W: rows, and the sizes behind them; null where they say nothing. */

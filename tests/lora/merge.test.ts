@@ -5,9 +5,10 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LoraFeed, LoraFeeds } from '../../lora/compose.ts';
+import { sortModules } from '../../lora/file.ts';
 import { multiply } from '../../lora/kinds/algebra.ts';
 import { listLayers, type ModelLayers } from '../../lora/layers.ts';
-import { MergeError, mergeTensors } from '../../lora/merge.ts';
+import { MergeError, mergeModule, mergeTensors, readParts, scaleOf } from '../../lora/merge.ts';
 import { planLoras } from '../../lora/plan.ts';
 import { LoraStore } from '../../lora/store.ts';
 import { detectCheckpoint } from '../../networks/checkpoint/detect.ts';
@@ -85,6 +86,67 @@ describe('mergeTensors', () => {
     expect(after.subarray(2 * rows)).toEqual(before.subarray(2 * rows));
     expect(after[rows]).toBeCloseTo((before[rows] as number) - 0.01, 6);
   });
+
+  it.each<[string, Record<string, SmallTensor>]>([
+    ['a full difference', { diff: { shape: [32, 4, 3, 3] } }],
+    [
+      'a DoRA',
+      {
+        'lora_down.weight': { shape: [2, 4, 3, 3] },
+        'lora_up.weight': { shape: [32, 2, 1, 1] },
+        dora_scale: { shape: [32, 1, 1, 1] },
+      },
+    ],
+    [
+      'a large LoHa',
+      {
+        hada_w1_a: { shape: [32, 12] },
+        hada_w1_b: { shape: [12, 36] },
+        hada_w2_a: { shape: [32, 12] },
+        hada_w2_b: { shape: [12, 36] },
+      },
+    ],
+  ])(
+    '%s of the first convolution changes the latent channels of an inpainting UNet',
+    async (_, parts) => {
+      const name = `${UNET}input_blocks.0.0.weight`;
+      const file = put(
+        Object.fromEntries(
+          Object.entries(parts).map(([part, tensor]) => [`lora_unet_conv_in.${part}`, tensor]),
+        ),
+      );
+      const request = { name: 'x', te: 1, unet: 2, dyn: null };
+      const own = await readHeader(fixtureCheckpoint('sd15-inpainting'));
+      const layers = listLayers(own.tensors, detectCheckpoint(own));
+      const ref = { name: 'x', path: file, hash: null };
+      const options = { canMerge: true };
+      const made = await planLoras([request], () => ref, layers, new LoraStore(), options);
+      expect(made.messages).toEqual([]);
+      expect(made.merges(UNET)).toHaveLength(1);
+      const before = readFloat32(own, getTensor(own, name)).slice();
+      const after = (await mergeTensors(own, made.merges(UNET))).get(name)?.data ?? [];
+      expect(after).toHaveLength(32 * 9 * 9);
+      // The same convolution of 4 channels, merged by itself.
+      const narrow = Float32Array.from({ length: 32 * 36 }, (_, i) => {
+        return before[Math.floor(i / 36) * 81 + (i % 36)] as number;
+      });
+      const lora = sortModules(await readHeader(file));
+      const module = lora.modules[0] as (typeof lora.modules)[0];
+      const tensors = readParts(lora, module);
+      const scale = scaleOf(lora, module, tensors);
+      const weight = { data: narrow, shape: [32, 4, 3, 3] };
+      const wanted = mergeModule(module.kind, weight, null, tensors, {
+        scale,
+        multiplier: 2,
+      }).weight;
+      const rest = before.map((x, i) => {
+        const column = i % 81;
+        return column < 36 ? (wanted[Math.floor(i / 81) * 36 + column] as number) : x;
+      });
+      expect(after).toEqual(rest);
+      expect(after).not.toEqual(before);
+    },
+  );
 
   it('a module whose shapes do not fit is refused before anything is merged', async () => {
     const made = await plan({ [`${MODULE}.diff`]: { shape: [WIDTH, 2 * WIDTH] } }, 1);
