@@ -1,5 +1,5 @@
 /** The checkpoints and VAEs that requests may name, with their hashes. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type CheckpointCatalogue,
@@ -103,9 +103,13 @@ export class Models {
     return findClosestCheckpoint(this.#checkpoints, text);
   }
 
-  /** The checkpoint that an option means: the one it names, else the first; null without any. */
+  /**
+   * The checkpoint that an option means: the one it names, else the first; null without any. A title
+   * whose file was replaced since has another hash in brackets: then the name before them counts.
+   */
   current(id: string | null): CheckpointEntry | null {
-    return (id === null ? null : this.find(id)) ?? this.#checkpoints.entries[0] ?? null;
+    const named = id === null ? null : (this.find(id) ?? this.find(withoutHash(id)));
+    return named ?? this.#checkpoints.entries[0] ?? null;
   }
 
   /** Whether a VAE setting is a word of A1111 or a file that is there. */
@@ -121,11 +125,19 @@ export class Models {
     return this.#widths.widths;
   }
 
-  /** A checkpoint as the engine takes it; waits until its hash is known. */
+  /**
+   * A checkpoint as the engine takes it; waits until its hash is known. One whose file was replaced
+   * since the folders were looked through is listed and hashed anew first.
+   */
   async toFile(entry: CheckpointEntry): Promise<ModelFile> {
-    await this.#hash(entry);
-    const hash = this.#hashes.get(entry)?.slice(0, SHORT_HASH_DIGITS) ?? null;
-    return { path: entry.path, name: entry.baseName, hash };
+    let current = entry;
+    if (await hasChanged(entry)) {
+      await this.#scan();
+      current = this.#checkpoints.entries.find(({ path }) => path === entry.path) ?? entry;
+    }
+    await this.#hash(current);
+    const hash = this.#hashes.get(current)?.slice(0, SHORT_HASH_DIGITS) ?? null;
+    return { path: current.path, name: current.baseName, hash };
   }
 
   /**
@@ -134,7 +146,12 @@ export class Models {
    * @returns null for the checkpoint's own
    */
   async vaeFile(setting: string, checkpoint: CheckpointEntry): Promise<ModelFile | null> {
-    const { vae } = resolveVae(this.#vaes, setting, checkpoint.baseName);
+    const find = () => resolveVae(this.#vaes, setting, checkpoint.baseName).vae;
+    let vae = find();
+    if (vae !== null && (await hasChanged(vae))) {
+      await this.#scan();
+      vae = find();
+    }
     if (vae === null) return null;
     const sha256 = await this.#hashes.compute(vae, this.#closed.signal).catch(() => null);
     return {
@@ -172,7 +189,9 @@ export class Models {
 
   /** Computes one hash, once; then lists again, because titles and ids carry it. */
   #hash(entry: CheckpointEntry): Promise<void> {
-    const known = this.#hashing.get(entry.path);
+    // A file that replaces another while that is hashed has a hash of its own to wait for.
+    const key = `${entry.path} ${entry.bytes} ${entry.mtimeMs}`;
+    const known = this.#hashing.get(key);
     if (known !== undefined) return known;
     if (this.#hashes.get(entry) !== null) return Promise.resolve();
     const alone = { entries: [entry], ids: new Map(), skipped: [] };
@@ -180,8 +199,23 @@ export class Models {
       .then(() => (this.#hashes.get(entry) === null ? undefined : this.#scan()))
       // Files may go while they are looked at; the list as it was stays good.
       .catch((error: unknown) => this.#log.warn({ error }, 'model folders could not be listed'))
-      .finally(() => this.#hashing.delete(entry.path));
-    this.#hashing.set(entry.path, work);
+      .finally(() => this.#hashing.delete(key));
+    this.#hashing.set(key, work);
     return work;
   }
+}
+
+/** Whether another file lies there than was listed; a file that is gone is the engine's to tell. */
+async function hasChanged({
+  path,
+  bytes,
+  mtimeMs,
+}: Pick<CheckpointEntry, 'path' | 'bytes' | 'mtimeMs'>): Promise<boolean> {
+  const now = await stat(path).catch(() => null);
+  return now !== null && (now.size !== bytes || now.mtimeMs !== mtimeMs);
+}
+
+/** `name [hash]` without its hash. */
+function withoutHash(title: string): string {
+  return title.replace(/ \[[\da-f]{8,64}\]$/, '');
 }
