@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { findSampler, SCHEDULERS } from '../../../pipelines/samplers/catalogue.ts';
+import { findSampler, SAMPLERS, SCHEDULERS } from '../../../pipelines/samplers/catalogue.ts';
 import {
   createModelSigmas,
   indexToSigma,
@@ -19,7 +19,8 @@ interface Recorded {
   schedules: Record<string, Record<string, number[]>>;
   xl: Record<string, Record<string, number[]>>;
   overridden: Record<string, number[]>;
-  discarded: Record<string, number[]>;
+  discarded: Record<string, Record<string, number[]>>;
+  lcm: Record<string, Record<string, number[]>>;
   zeroSnr: Record<string, number[]>;
 }
 
@@ -99,12 +100,33 @@ describe('schedules', () => {
 
   test.each(Object.keys(recorded.discarded))('%s can lose its next-to-last level', (name) => {
     const options = { alwaysDiscardNextToLastSigma: true };
-    expectClose(buildSigmas(euler, name, 10, model, options), recorded.discarded[name]!, 1e-6);
+    for (const [steps, expected] of Object.entries(recorded.discarded[name]!)) {
+      expectClose(buildSigmas(euler, name, Number(steps), model, options), expected, 1e-6);
+    }
   });
 
   test.each(Object.keys(recorded.zeroSnr))('%s runs on a zero-SNR model', (name) => {
     const zeroSnr = createModelSigmas({ zeroTerminalSnr: true });
     expectClose(buildSigmas(euler, name, 10, zeroSnr), recorded.zeroSnr[name]!, 1e-5);
+  });
+
+  // What every sampler steps along with every scheduler; eps and v share their noise levels.
+  const pairs = SAMPLERS.filter(({ family }) => family === 'sigma').flatMap((sampler) =>
+    SCHEDULERS.map(({ name }) => [sampler.name, name] as const),
+  );
+  test.each(pairs)('%s takes %s as the reference does', (samplerName, schedulerName) => {
+    const sampler = findSampler(samplerName)!;
+    const own = schedulerName === 'automatic' ? sampler.options.scheduler : undefined;
+    const kind = sampler.gridStride
+      ? 'lcm'
+      : sampler.options.discard_next_to_last_sigma
+        ? 'discarded'
+        : 'schedules';
+    const grid = sampler.gridStride ? thinModelSigmas(model, sampler.gridStride) : model;
+    for (const steps of [10, 30]) {
+      const expected = recorded[kind][own ?? schedulerName]![steps]!;
+      expectClose(buildSigmas(sampler, schedulerName, steps, grid), expected, 1e-6);
+    }
   });
 
   test('Automatic is what the sampler prefers', () => {
