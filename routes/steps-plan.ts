@@ -5,7 +5,7 @@ import { MAX_STEPS } from '../openapi/schemas/bounds.ts';
 import { StepsPlanQuery } from '../openapi/schemas/steps-plan.ts';
 import { findScheduler, resolveSampler } from '../pipelines/samplers/catalogue.ts';
 import { type PlanInput, planSteps, stepsThatExecute } from '../pipelines/sampling/plan.ts';
-import { levelsOfPlan } from '../pipelines/sampling/plan-levels.ts';
+import { firstLevelOfPlan, levelsOfPlan } from '../pipelines/sampling/plan-levels.ts';
 import type { Context } from '../server/context.ts';
 import { HttpError } from '../server/errors.ts';
 
@@ -40,7 +40,7 @@ export function stepsPlanRoutes({ options }: Context): Router {
       schedule_steps: plan.scheduleSteps,
       slice_start: plan.sliceStart,
       sigmas,
-      first_sigma: sigmas[0] ?? null,
+      first_sigma: firstLevelOfPlan(input, plan),
       timesteps: plan.timesteps,
       noise_timestep: plan.noiseTimestep,
     });

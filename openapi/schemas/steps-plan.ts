@@ -40,7 +40,12 @@ export const StepsPlanResponse = z
     sigmas: z
       .array(z.number())
       .describe('Noise levels of the part that is used, of an SD 1.x model, high to low.'),
-    first_sigma: z.number().nullable().describe('Noise level that the picture is brought to.'),
+    first_sigma: z
+      .number()
+      .nullable()
+      .describe(
+        'Noise level that the picture is brought to; of `noise_timestep` for those samplers.',
+      ),
     timesteps: z
       .array(z.int())
       .describe('Timesteps of DDIM, PLMS and UniPC, high to low; empty for the others.'),

@@ -41,7 +41,9 @@ describe('GET /sdapi/v1/steps-plan', () => {
 
   it('lists timesteps for DDIM and tells the one that is noised to', async () => {
     const { plan } = await ask({ steps: 20, denoising_strength: 0.5, sampler: 'DDIM' });
-    expect(plan).toMatchObject({ steps_executed: 9, noise_timestep: 501, first_sigma: null });
+    expect(plan).toMatchObject({ steps_executed: 9, noise_timestep: 501 });
+    // Index 501 of the 1,000 noise levels from betas between sqrt(0.00085) and sqrt(0.012), squared.
+    expect(plan.first_sigma).toBeCloseTo(1.623692, 5);
     expect((plan.timesteps as number[])[0]).toBe(451);
   });
 
