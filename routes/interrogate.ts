@@ -1,11 +1,10 @@
 /** `POST /sdapi/v1/interrogate`: a picture put into words, when there is a model that can. */
 import { Router } from 'express';
-import { measureImage } from '../images/measure.ts';
-import { findCaptioner } from '../networks/captioner/catalogue.ts';
 import { parseRequest } from '../openapi/parse.ts';
 import { InterrogateRequest } from '../openapi/schemas/web-ui.ts';
 import type { Context } from '../server/context.ts';
 import { HttpError } from '../server/errors.ts';
+import { createCaptionJob } from './caption-job.ts';
 import { answerJobs, type JobKind } from './job-kind.ts';
 import { readPicture } from './read-picture.ts';
 
@@ -20,18 +19,8 @@ export const INTERROGATE: JobKind = {
     if (model !== 'clip') {
       throw new HttpError('UNSUPPORTED_FEATURE', `model: ${model} cannot be run here; send clip.`);
     }
-    const files = await findCaptioner(context.settings.captionerDir);
-    if (typeof files === 'string') throw new HttpError('UNSUPPORTED_FEATURE', `model: ${files}`);
-    const options = context.options.all();
-    const picture = await readPicture(image, 'image', options);
-    await measureImage(picture);
-    const job = {
-      kind: 'caption' as const,
-      picture,
-      ...files,
-      minTokens: options.interrogate_clip_min_length,
-      maxTokens: options.interrogate_clip_max_length,
-    };
+    const picture = await readPicture(image, 'image', context.options.all());
+    const job = await createCaptionJob(context, picture, 'model');
     return {
       forcedId: null,
       outlivesClient: false,

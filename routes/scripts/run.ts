@@ -7,6 +7,7 @@ import type { Context } from '../../server/context.ts';
 import type { RunPart } from '../../server/engine/supervisor.ts';
 import { HttpError } from '../../server/errors.ts';
 import { MAX_REQUEST_PIXELS } from '../../server/limits.ts';
+import { createCaptionJob } from '../caption-job.ts';
 import type { PreparedJob } from '../txt2img-job.ts';
 import { enlargeInit } from './enlarge-init.ts';
 import { findScript } from './registry.ts';
@@ -70,6 +71,12 @@ function runScript<R extends ScriptRequest>(
       args: request.script_args,
       names: await listNames(context),
       make: (requests, place) => maker.make(requests, place),
+      async caption(file, place) {
+        const init = base.job.kind === 'img2img' ? base.job.initImages[0] : undefined;
+        const picture = file ?? init ?? new Uint8Array();
+        const job = await createCaptionJob(context, picture, 'script_args');
+        return (await runPart(job, place))?.infotexts[0] ?? null;
+      },
       enlarge: (upscaler, factor) => enlargeInit(context, base.job, upscaler, factor, runPart),
     });
     const images: Buffer[] = [];

@@ -94,6 +94,13 @@ export interface ScriptCall<R extends ScriptRequest = ScriptRequest> {
   ): Promise<readonly MadePictures[]>;
   /** Enlarges the request's first init image with an upscaler; img2img only. */
   enlarge(upscaler: string, factor: number): Promise<Raster>;
+  /**
+   * Says what is in a picture, where there is a captioning model; null after an interruption.
+   *
+   * @param file   encoded; null for the request's first init image
+   * @param place  of the request that the words are for
+   */
+  caption(file: Uint8Array | null, place: { index: number; count: number }): Promise<string | null>;
 }
 
 /** What a script answers with. */

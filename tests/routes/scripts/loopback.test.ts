@@ -1,7 +1,10 @@
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Img2ImgJob } from '../../../pipelines/job.ts';
 import type { TestServer } from '../../http/test-server.ts';
 import { readFixture } from '../../images/fixture.ts';
+import { CAPTIONER_FOLDER } from '../../networks/captioner/fixture.ts';
 import { type Answer, pixels, SIDE, startDrawing } from './drawing-server.ts';
 
 let server: TestServer;
@@ -61,10 +64,28 @@ describe('Loopback', () => {
     expect(jobs[2]?.initImages[0]).toEqual(jobs[0]?.initImages[0]);
   });
 
-  it('is a script of img2img only, and has no captions to append', async () => {
+  it('appends what a captioning model says of each picture to the prompt', async () => {
+    const folder = join(server.folder, 'models', 'BLIP');
+    mkdirSync(folder, { recursive: true });
+    for (const name of ['model.safetensors', 'vocab.txt']) {
+      copyFileSync(join(CAPTIONER_FOLDER, name), join(folder, name));
+    }
+    const args = [2, 0.5, 'Linear', 'CLIP'];
+    const { status, jobs } = await loop(args, { prompt: 'ink' });
+    expect(status).toBe(200);
+    expect(jobs.map(({ prompt }) => prompt)).toEqual(['ink, a red boat', 'ink, a red boat']);
+    const [first, second] = server.engine.captions;
+    expect(Buffer.from(first?.picture ?? [])).toEqual(readFixture('rgb.png'));
+    expect(second?.picture).toEqual(jobs[1]?.initImages[0]);
+    await loop(args);
+    expect(jobs.at(-1)?.prompt).toBe('a red boat');
+  });
+
+  it('is a script of img2img only, and says which files captions need', async () => {
     const response = await server.post('/sdapi/v1/txt2img', { script_name: 'loopback' });
     expect(response.status).toBe(422);
     const { status, detail } = await loop([2, 0.5, 'Linear', 'CLIP']);
-    expect([status, detail]).toEqual([422, expect.stringContaining('no captioning model')]);
+    expect([status, detail]).toEqual([422, expect.stringMatching(/^script_args: .*vocab\.txt/)]);
+    expect((await loop([2, 0.5, 'Linear', 'DeepBooru'])).status).toBe(422);
   });
 });
