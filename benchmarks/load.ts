@@ -189,8 +189,20 @@ function report(
     ...[...tallies].map(([path, tally]) => `  ${describe(path, tally, seconds)}`),
     describe(`${SIDE}x${SIDE}, ${steps} steps`, drawn, seconds),
     `memory of the server, MiB, every ${MEMORY_EVERY_MS / 1000} s: ${mebibytes.join(' ')}`,
+    describeGrowth(mebibytes),
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** How memory went once the server was warm: the mean of the second quarter beside that of the last. */
+function describeGrowth(mebibytes: readonly number[]): string {
+  const quarter = Math.max(1, Math.floor(mebibytes.length / 4));
+  const mean = (values: readonly number[]) =>
+    Math.round(values.reduce((sum, value) => sum + value, 0) / values.length);
+  const early = mean(mebibytes.slice(quarter, 2 * quarter));
+  const late = mean(mebibytes.slice(-quarter));
+  const percent = ((100 * (late - early)) / early).toFixed(1);
+  return `second quarter ${early} MiB, last quarter ${late} MiB: ${percent} % more`;
 }
 
 function merge(tallies: readonly Tally[]): Tally {

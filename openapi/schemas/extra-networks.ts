@@ -1,18 +1,20 @@
 /** What the web UI's page of model cards asks for. */
 import { z } from 'zod';
-import { MAX_NAME_CHARS } from './bounds.ts';
 import { int, text } from './coercion.ts';
 
 /** Longest path that is looked for: percent-encoded, it still fits into a request line. */
 const MAX_PATH_CHARS = 1_024;
+/** Names of a page and of a file on it; for the same reason. */
+const MAX_PAGE_CHARS = 64;
+const MAX_ITEM_CHARS = 512;
 /** Covers that a file is asked for; trainers write a few. */
 const MAX_COVERS = 10_000;
 
 const page = () =>
-  text(MAX_NAME_CHARS)
+  text(MAX_PAGE_CHARS)
     .default('')
     .describe('`lora`, `checkpoints`, `textual inversion` or `hypernetworks`.');
-const item = () => text(MAX_NAME_CHARS).default('').describe('Name of a file on that page.');
+const item = () => text(MAX_ITEM_CHARS).default('').describe('Name of a file on that page.');
 
 export const ThumbQuery = z.object({
   filename: text(MAX_PATH_CHARS)
@@ -30,7 +32,7 @@ export const CoverQuery = z.object({
 
 export const CardQuery = z.object({
   page: page(),
-  tabname: text(MAX_NAME_CHARS).default('').describe('Tab of the page; not used.'),
+  tabname: text(MAX_PAGE_CHARS).default('').describe('Tab of the page; not used.'),
   name: item(),
 });
 

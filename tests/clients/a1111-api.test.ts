@@ -105,6 +105,9 @@ describe('txt2img', () => {
     const [plain] = await draw('txt2img', SEEDED);
     const [other] = await draw('txt2img', { ...SEEDED, restore_faces: true });
     expect(other?.data.equals(plain?.data ?? Buffer.of())).toBe(true);
+    const response = await server.post('/sdapi/v1/txt2img', { ...SEEDED, restore_faces: true });
+    const { info } = (await response.json()) as { info: string };
+    expect(JSON.parse(info).comments).toEqual([expect.stringMatching(/^restore_faces: /)]);
   });
 
   it.each([{ n_iter: 2 }, { batch_size: 2 }])('with %j', async (changes) => {
