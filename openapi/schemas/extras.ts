@@ -80,16 +80,19 @@ export const ExtrasSingleImageRequest = z
   })
   .describe('A picture to be enlarged.');
 
+export const FileData = z
+  .object({
+    data: picture().describe('A picture in base64 or as a data URL.'),
+    name: text(MAX_NAME_CHARS).describe('Any name; not used.'),
+  })
+  .describe('A picture as a file.');
+
 export const ExtrasBatchImagesRequest = z
   .object({
     ...upscalingFields,
-    imageList: list(
-      z.object({
-        data: picture().describe('A picture in base64 or as a data URL.'),
-        name: text(MAX_NAME_CHARS).describe('Any name; not used.'),
-      }),
-      MAX_BATCH_PICTURES,
-    ).describe('Pictures to be enlarged in the same way.'),
+    imageList: list(FileData, MAX_BATCH_PICTURES).describe(
+      'Pictures to be enlarged in the same way.',
+    ),
   })
   .describe('Pictures to be enlarged.');
 

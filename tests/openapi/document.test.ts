@@ -188,6 +188,12 @@ describe('the document', () => {
     if (answer) expect(schemaOf(operation.responses?.[200]?.content)).toContain(named(answer));
   });
 
+  it('names the parts of requests as A1111 does', () => {
+    const { ExtrasBatchImagesRequest: batch, FileData } = document.components.schemas;
+    expect(references(batch)).toEqual(['#/components/schemas/FileData']);
+    expect(FileData).toMatchObject({ required: ['data', 'name'] });
+  });
+
   it('has no reference that leads nowhere, and no identifier twice', () => {
     for (const reference of references(document)) {
       const name = /^#\/components\/schemas\/(\w+)$/.exec(reference)?.[1] ?? reference;
