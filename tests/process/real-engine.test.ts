@@ -265,8 +265,13 @@ describe('a server with a real engine', () => {
     expect(p99, figures).toBeLessThan(PROGRESS_P99_MS);
   });
 
-  it('survives a kill of the engine in the middle of a job', async () => {
-    const work = server.post(TXT2IMG, LONG);
+  it('survives a kill of the engine in the middle of a job, and no LoRA of it stays', async () => {
+    const prompt = 'a fox<lora:spo:8>';
+    const draw = async (body: object) =>
+      ((await (await server.post(TXT2IMG, body)).json()) as Answer).images;
+    const other = await draw({ ...SMALL, prompt });
+    expect(other).not.toEqual([picture]);
+    const work = server.post(TXT2IMG, { ...LONG, prompt });
     await untilStep(1);
     const first = enginePid(server);
     process.kill(first, 'SIGKILL');
@@ -281,8 +286,8 @@ describe('a server with a real engine', () => {
     });
     const idle = await readProgress();
     expect(idle).toMatchObject({ progress: 0, current_image: null, state: { job_count: 0 } });
-    const next = (await (await server.post(TXT2IMG, SMALL)).json()) as Answer;
-    expect(next.images).toEqual([picture]);
+    expect(await draw(SMALL)).toEqual([picture]);
+    expect(await draw({ ...SMALL, prompt })).toEqual(other);
     expect(enginePid(server)).not.toBe(first);
   });
 
