@@ -2,7 +2,8 @@
 export const LORA_ERRORS = {
   NO_MODULES: 'The file has no modules of any kind of LoRA.',
   TOO_LARGE: 'The file is over MAX_LORA_BYTES.',
-  RANK_TOO_LARGE: 'A module of a rank over MAX_LORA_RANK.',
+  RANK_TOO_LARGE:
+    'A module of a rank over MAX_LORA_RANK, or a rotation wider than MAX_BLOCK_WIDTH.',
   INCOMPLETE_MODULE: 'A module lacks a tensor that its kind needs, or has one that no kind has.',
   SHAPE_CONTRADICTION: 'The tensors of one module do not fit together.',
   DTYPE: 'A tensor of a type that is no weight.',

@@ -13,7 +13,7 @@ import { matrixOf, type Tensor } from './kinds/algebra.ts';
 import { decompose } from './kinds/dora.ts';
 import { full } from './kinds/full.ts';
 import { glora } from './kinds/glora.ts';
-import { ia3 } from './kinds/ia3.ts';
+import { ia3, isOnOutput } from './kinds/ia3.ts';
 import { type KindRule, need, type Parts } from './kinds/kind.ts';
 import { loha } from './kinds/loha.ts';
 import { lokr } from './kinds/lokr.ts';
@@ -68,7 +68,8 @@ export function mergeModule(
   change = change.map((value, i) => (value + (added?.[i] ?? 0)) * scale);
   if (parts.has('dora_scale')) change = decompose(weight, change, parts);
   const merged = weight.data.map((value, i) => value + multiplier * (change[i] as number));
-  const difference = (parts.get('diff_b') ?? parts.get('b_norm'))?.data;
+  const stated = (parts.get('diff_b') ?? parts.get('b_norm'))?.data;
+  const difference = stated ?? (bias && KINDS[kind].biasDelta?.(bias, parts));
   if (!difference) return { weight: merged, bias: null };
   if (difference.length !== weight.shape[0]) throw contradiction('bias difference');
   const before = bias ?? new Float32Array(difference.length);
@@ -148,8 +149,10 @@ export class MergeError extends Error {
 }
 
 /** Whether a merge replaces the layer's bias, too. */
-export function changesBias({ module: { parts } }: Merge): boolean {
-  return parts.has('diff_b') || parts.has('b_norm');
+export function changesBias({ layer, module: { parts } }: Merge): boolean {
+  const factors = parts.get('ia3_l');
+  const scales = layer.bias !== null && factors !== undefined && isOnOutput(factors, layer.out);
+  return scales || parts.has('diff_b') || parts.has('b_norm');
 }
 
 /** Merges one module into the layer's rows of weight and bias. @throws LoraError, CheckpointError */

@@ -2,6 +2,7 @@
 import { fitsLayer, isForLatentOnly, lowRankShape } from './factors.ts';
 import type { LoraModule } from './file.ts';
 import { sizeOf } from './kinds/algebra.ts';
+import { blockWidth } from './kinds/peft-rotations.ts';
 import type { Layer } from './layers.ts';
 import type { Part } from './parts.ts';
 
@@ -21,7 +22,7 @@ export function compareSizes(module: LoraModule, layer: Layer): [string, string]
   }
   const shapeOf = (part: Part): readonly number[] => module.parts.get(part)?.shape ?? [];
   if (module.kind === 'ia3') {
-    const length = sizeOf(shapeOf('weight'));
+    const length = sizeOf(shapeOf(module.parts.has('ia3_l') ? 'ia3_l' : 'weight'));
     return length === layer.in || length === layer.out ? null : differs([length]);
   }
   const own = outlineOf(module, shapeOf);
@@ -75,6 +76,14 @@ function outlineOf(
     case 'norm':
       return { out: sizeOf(shapeOf('w_norm')), rest: [1] };
     case 'oft': {
+      if (parts.has('oft_R')) {
+        const [k = 0, count = 0] = shapeOf('oft_R');
+        return { out: null, rest: k === 1 ? null : [k * blockWidth(count)] };
+      }
+      if (parts.has('boft_R')) {
+        const [, k = 0, width = 0] = shapeOf('boft_R');
+        return { out: sizeOf(shapeOf('boft_s')), rest: [k * width] };
+      }
       const blocks = parts.has('oft_blocks') ? shapeOf('oft_blocks') : shapeOf('oft_diag');
       return { out: (blocks.at(-3) ?? 0) * (blocks.at(-1) ?? 0), rest: null };
     }

@@ -34,7 +34,11 @@ export type Part =
   | 'b2'
   | 'oft_blocks'
   | 'oft_diag'
-  | 'rescale';
+  | 'rescale'
+  | 'ia3_l'
+  | 'oft_R'
+  | 'boft_R'
+  | 'boft_s';
 
 /** A tensor name taken apart. */
 export interface SplitKey {
@@ -52,6 +56,8 @@ const SUFFIXES: readonly [suffix: string, part: Part | null][] = [
   ['lora(?:_linear_layer)?\\.down\\.weight', 'down'],
   ['lora_magnitude_vector(?:\\.[^.]+)?(?:\\.weight)?', 'dora_scale'],
   ['([ab][12])\\.weight', null],
+  ['(ia3_l|boft_R|boft_s)(?:\\.[^.]+)?', null],
+  ['(oft_R)(?:\\.[^.]+)?\\.weight', null],
   [
     '(hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2)|oft_blocks|oft_diag)(?:\\.default)?',
     null,
@@ -108,6 +114,7 @@ const RULES: readonly KindRule[] = [
     takes: ['hada_t1', 'hada_t2', ...COMMON],
   },
   { kind: 'ia3', needs: [['weight', 'on_input'], ['weight']], takes: ['alpha', 'scale'] },
+  { kind: 'ia3', needs: [['ia3_l']], takes: [] },
   {
     kind: 'lokr',
     needs: [
@@ -122,6 +129,7 @@ const RULES: readonly KindRule[] = [
   { kind: 'norm', needs: [['w_norm']], takes: ['b_norm', 'alpha', 'scale'] },
   { kind: 'glora', needs: [['a1', 'a2', 'b1', 'b2']], takes: COMMON },
   { kind: 'oft', needs: [['oft_blocks'], ['oft_diag']], takes: ['rescale', ...COMMON] },
+  { kind: 'oft', needs: [['oft_R'], ['boft_R', 'boft_s']], takes: [] },
 ];
 
 /**

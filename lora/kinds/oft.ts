@@ -1,15 +1,20 @@
 /**
  * OFT (Qiu et al. 2023) and BOFT (Liu et al. 2023): W's rows turned by orthogonal blocks.
  *
- * A block is stored as B with Q = B - Bᵀ and R = (I + Q)(I - Q)⁻¹ (Cayley), or as R itself (oft_diag).
+ * PEFT turns columns; see `peft-rotations.ts`. A block is stored as B with Q = B - Bᵀ and R = (I + Q)(I - Q)⁻¹ (Cayley), or as R itself (oft_diag).
  */
 import { LoraError } from '../errors.ts';
 import { invert, matrixOf, type Tensor } from './algebra.ts';
-import { check, type KindRule, type Parts } from './kind.ts';
+import { check, checkBlockWidth, type KindRule, type Parts } from './kind.ts';
+import { turnColumns } from './peft-rotations.ts';
 
 export const oft: KindRule = {
   dim: () => null,
   delta(weight, parts) {
+    if (parts.has('oft_R') || parts.has('boft_R')) {
+      const turned = turnColumns(weight, parts);
+      return turned.map((value, i) => value - (weight.data[i] as number));
+    }
     const blocks = (parts.get('oft_blocks') ?? parts.get('oft_diag')) as Tensor;
     const turned =
       blocks.shape.length === 4
@@ -103,6 +108,7 @@ function skew(blocks: Float32Array, n: number, i: number): number {
 }
 
 function rotationsOf(blocks: Float32Array, n: number, factor: number): Float64Array {
+  checkBlockWidth(n);
   const out = new Float64Array(blocks.length);
   for (let start = 0; start < blocks.length; start += n * n) {
     const plus = new Float64Array(n * n);

@@ -37,6 +37,18 @@ function merge(name: string, multiplier: number) {
   return mergeModule(module.kind, read(`${name}/W`), bias, parts, { scale, multiplier });
 }
 
+it('rotations that would take minutes are refused before they are computed', () => {
+  const width = 2_049;
+  const weight = { data: new Float32Array(width), shape: [width, 1] };
+  const blocks = { data: new Float32Array(width ** 2), shape: [1, width, width] };
+  const merged = () =>
+    mergeModule('oft', weight, null, new Map([['oft_blocks', blocks]]), {
+      scale: 1,
+      multiplier: 1,
+    });
+  expect(merged).toThrow(/2049 wide/);
+});
+
 it('has a case for every kind', () => {
   const kinds = new Set(CASES.map((name) => moduleOf(name).module.kind));
   expect([...kinds].sort()).toEqual([

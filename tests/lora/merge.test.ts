@@ -168,6 +168,8 @@ describe('damaged files of kinds that are merged', () => {
     const bytes = fs.readFileSync(
       put({
         [`${layer('to_q')}.oft_blocks`]: { shape: [16, 4, 4] },
+        [`${layer('to_out_0').replace('attn1', 'attn2')}.boft_R`]: { shape: [2, 16, 4, 4] },
+        [`${layer('to_out_0').replace('attn1', 'attn2')}.boft_s`]: { shape: [WIDTH, 1] },
         [`${layer('to_k')}.lora_down.weight`]: { shape: [2, WIDTH] },
         [`${layer('to_k')}.lora_up.weight`]: { shape: [WIDTH, 2] },
         [`${layer('to_k')}.dora_scale`]: { shape: [1, WIDTH] },
