@@ -39,8 +39,14 @@ export type LoraPass = 'first' | 'hires';
 const KINDS = new Set(['lora', 'lyco']);
 const FIRST_STEP = { step: 0, steps: 1 };
 
-/** One tag that cannot be followed. */
-class TagFault extends Error {}
+/** One tag that cannot be followed. No Error: a prompt holds thousands, and a stack for each takes long. */
+class TagFault {
+  readonly message: string;
+
+  constructor(message: string) {
+    this.message = message;
+  }
+}
 
 /**
  * Reads `<lora:name:te:unet:dyn>` tags; `te=`, `unet=` and `dyn=` win over positions, unet defaults to

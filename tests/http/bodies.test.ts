@@ -134,6 +134,7 @@ describe('syntax', () => {
     ['an escaped quote before brackets', '{"prompt":"\\\\","comments":{"b":"\\\\\\"[[["}}'],
     ['lone surrogates', '{"prompt":"\\ud800"}'],
     ['unknown keys of 10,000 characters', `{"${'k'.repeat(10_000)}":1}`],
+    ['an unknown key of 10 MB', `{"${'k'.repeat(10_000_000)}":1}`],
   ])('reads %s', async (_name, body) => {
     expect((await send(TXT2IMG, body)).status).toBe(200);
   });

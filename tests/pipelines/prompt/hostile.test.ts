@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { extractNetworkTags } from '../../../lora/syntax.ts';
+import { readLoraTags } from '../../../lora/tags.ts';
 import { splitAnd } from '../../../pipelines/prompt/and.ts';
 import { parseAttention } from '../../../pipelines/prompt/attention.ts';
 import { chunkPrompt } from '../../../pipelines/prompt/chunks.ts';
@@ -24,6 +25,7 @@ const parsers: [name: string, parse: (prompt: string) => unknown][] = [
   ['conjunction', splitAnd],
   ['comments', stripComments],
   ['tags', extractNetworkTags],
+  ['LoRA weights', (prompt) => readLoraTags(extractNetworkTags(prompt).tags, 'first')],
 ];
 
 const prompt = fc
@@ -212,6 +214,13 @@ const attacks: [before: string, unit: string, after: string][] = [
   ['['.repeat(3000), 'a', ':b:1]'.repeat(3000)],
   ['('.repeat(9000), '[a:b:1]', ''],
   ['<a:', 'b:', '>'],
+  ['<lora:a:', '1@0.5,', '>'],
+  ['<lora:a:', '1|', '>'],
+  ['<lora:a:lbw=', '1,', '>'],
+  ['<lora:a:lbw=', '0', '>'],
+  ['<lora:a:start=', '1', '>'],
+  ['<lora:a:unet=', '@', '>'],
+  ['', '<lora:a:1:lbw=1,0:start=0.5>', ''],
   ['<a', ' ', ':b>'],
 ];
 
