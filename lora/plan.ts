@@ -32,6 +32,8 @@ export interface AppliedLora {
   name: string;
   hash: string | null;
   teWeight: number;
+  /** The tag behind the name, where it says more than two weights. */
+  written?: string;
   unetWeight: number;
   dyn: number | null;
 }
@@ -127,8 +129,11 @@ export async function planLoras(
       const one = await prepare(request, ref, find, store, options);
       messages.push(...describeUnused(asked.name, one.loaded.lora, one.matches));
       prepared.push(one);
-      const { name, te: teWeight, unet: unetWeight, dyn } = request;
-      applied.push({ name, hash: ref.hash, teWeight, unetWeight, dyn });
+      const { name, te: teWeight, unet: unetWeight, dyn, written } = request;
+      applied.push({
+        ...{ name, hash: ref.hash, teWeight, unetWeight, dyn },
+        ...(written !== undefined && { written }),
+      });
     } catch (error) {
       if (!(error instanceof LoraError) && !(error instanceof CheckpointError)) throw error;
       messages.push(`lora ${quoteName(asked.name)} was not applied: ${error.message}`);

@@ -25,6 +25,8 @@ export interface LoraRequest {
   window?: StepWindow;
   /** Factors by block; default: 1. */
   blocks?: BlockWeights;
+  /** The tag behind the name, where weights differ between steps, blocks, pictures or passes. */
+  written?: string;
 }
 
 /** Requests in the order of the tags, and a sentence for each tag that is none. */
@@ -91,12 +93,15 @@ function readTag({ args, named }: NetworkTag, pass: LoraPass): LoraRequest {
   const window = readWindow(named);
   const blocks = readBlocks(named.get('lbw') ?? oldBlocks);
   const isPlain = curves.length === 1 && typeof curves[0] === 'number';
+  const hasPasses = ['hr', 'hrte', 'hrunet'].some((key) => named.has(key));
+  const written = [...positions, ...[...named].map((pair) => pair.join('='))].join(':');
   return {
     ...{ name, te, unet: weightAt(curves[0] as WeightCurve, FIRST_STEP) },
     dyn: dyn === undefined ? null : Number(dyn),
     ...(!isPlain && { curves }),
     ...(window && { window }),
     ...(blocks && { blocks }),
+    ...((!isPlain || window || blocks || hasPasses) && { written }),
   };
 }
 

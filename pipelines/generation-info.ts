@@ -5,6 +5,7 @@ import {
   generationFields,
   type InfotextField,
 } from '../images/infotext.ts';
+import { describeLoraHashes } from '../lora/infotext.ts';
 import type { AppliedLora } from '../lora/plan.ts';
 import type { PromptEmbeddings } from './conditioning/prompt-embeddings.ts';
 import { describeHyperTile, describeSecondPassTiles } from './hyper-tile/describe.ts';
@@ -50,12 +51,8 @@ function extraFields(job: DrawJob, { loras, details }: PictureFacts): InfotextFi
   ];
   if (options.emphasis !== 'Original' && /[([]/.test(job.prompt + job.negativePrompt))
     fields.push(['Emphasis', options.emphasis]);
-  const hashes = loras.filter(({ hash }) => hash !== null);
-  if (options.addLoraHashes && hashes.length > 0)
-    fields.push([
-      'Lora hashes',
-      hashes.map(({ name, hash }) => `${name.replace(/[:,]/g, '')}: ${hash}`).join(', '),
-    ]);
+  const hashes = describeLoraHashes(loras);
+  if (options.addLoraHashes && hashes !== null) fields.push(['Lora hashes', hashes]);
   return fields;
 }
 
@@ -181,11 +178,13 @@ export function describeJob(job: DrawJob, model: Model, facts: RunFacts): Record
     steps_executed: facts.stepsExecuted,
     model_calls: facts.modelCalls,
     comments: [...facts.comments, ...facts.embeddings.messages],
-    loras: facts.loras.map(({ name, hash, teWeight, unetWeight }) => ({
+    loras: facts.loras.map(({ name, hash, teWeight, unetWeight, written }) => ({
       name,
       te_weight: teWeight,
       unet_weight: unetWeight,
       hash,
+      // Weights of the first step, picture and pass stand above.
+      ...(written !== undefined && { written }),
     })),
     embeddings: facts.embeddings.used,
   };

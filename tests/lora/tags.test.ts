@@ -80,8 +80,10 @@ describe('what extensions added', () => {
       ],
     };
     const expected = { name: 'a', te: 0.25, unet: 0.25, dyn: null, curves: [curve] };
-    expect(first('<lora:a:1.5@0.5,0.25@0>')).toEqual(expected);
-    expect(first('<lora:a:te=1:unet=0.25@0;1.5@.5>')).toEqual({ ...expected, te: 1 });
+    const written = '1.5@0.5,0.25@0';
+    expect(first(`<lora:a:${written}>`)).toEqual({ ...expected, written });
+    const named = 'te=1:unet=0.25@0;1.5@.5';
+    expect(first(`<lora:a:${named}>`)).toEqual({ ...expected, te: 1, written: named });
   });
 
   it('a weight for each picture', () => {
@@ -101,14 +103,17 @@ describe('what extensions added', () => {
     ['stop=0.4', { start: null, stop: 0.4 }],
     ['step=2-8', { start: 2, stop: 8 }],
   ])('%s', (key, window) => {
-    expect(first(`<lora:a:1:${key}>`)).toEqual({ name: 'a', te: 1, unet: 1, dyn: null, window });
+    const written = `1:${key}`;
+    expect(first(`<lora:a:${written}>`)).toEqual({
+      ...{ name: 'a', te: 1, unet: 1, dyn: null, window, written },
+    });
   });
 
   it('block weights by key, and in the old form at the place of the UNet’s weight', () => {
     const blocks = first('<lora:a:0.5:lbw=OUTS>')?.blocks;
     expect(blocks?.get('OUT7')).toBe(1);
     expect(first('<lora:a:0.5:OUTS>')).toEqual({
-      ...{ name: 'a', te: 0.5, unet: 0.5, dyn: null, blocks },
+      ...{ name: 'a', te: 0.5, unet: 0.5, dyn: null, blocks, written: '0.5:OUTS' },
     });
   });
 });

@@ -70,6 +70,10 @@ describe('LoRAs of a prompt', () => {
       { name: 'b', te_weight: 1, unet_weight: 1, hash: null },
     ]);
     expect(info.comments).toEqual([]);
+    const tag = '0@0,1.5@1:lbw=OUTALL:hr=0.5';
+    expect((await run(`a fox <lora:a:${tag}>`)).info.loras).toEqual([
+      { name: 'a', te_weight: 0, unet_weight: 0, hash: '0123456789ab', written: tag },
+    ]);
   });
 
   it('that do not exist are left out, and a comment says so', async () => {
