@@ -51,6 +51,8 @@ export function skipsUncond(options: GuidanceOptions, position: CallPosition): b
   const { sMinUncond = 0, sMinUncondAll = false, skipEarlyCond = 0 } = options;
   const { call, totalCalls, level } = position;
   if (skipEarlyCond !== 0 && call / totalCalls <= skipEarlyCond) return true;
+  // Guidance by a picture needs every prediction; the web UI has no NGMS with it.
+  if (options.imageCfgScale !== undefined) return false;
   return level < sMinUncond && (call % 2 === 1 || sMinUncondAll);
 }
 

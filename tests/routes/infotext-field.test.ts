@@ -51,6 +51,21 @@ describe('infotext', () => {
     expect(parameters).toMatchObject({ steps: 23, width: 320, sampler_name: 'DPM++ 2M' });
   });
 
+  it('takes HyperTile over, for this job only', async () => {
+    const tiled =
+      'x\nSteps: 5, Sampler: Euler, Seed: 1, Size: 64x64, Hypertile U-Net: True, Hypertile U-Net max ' +
+      'tile size: 128, Hypertile VAE: True, Hypertile VAE swap size: 2, RNG: NV';
+    const { job } = await draw({ infotext: tiled });
+    expect(job.options).toMatchObject({
+      hyperTile: {
+        unet: { isEnabled: true, maxTile: 128, swapSize: 3 },
+        vae: { isEnabled: true, swapSize: 2 },
+      },
+      noiseName: 'NV',
+    });
+    expect((await draw({})).job.options.hyperTile.unet.isEnabled).toBe(false);
+  });
+
   it('replaces nothing that the request says, null included', async () => {
     const { job } = await draw({
       infotext: TEXT,

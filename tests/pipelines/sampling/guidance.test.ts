@@ -91,6 +91,11 @@ describe('uncond pass', () => {
     expect(skipsUncond({ ...ngms, sMinUncondAll: true }, at(0, 2.9))).toBe(true);
   });
 
+  test('is not skipped by s_min_uncond where a picture guides', () => {
+    const guided = { ...options, sMinUncond: 3, sMinUncondAll: true, imageCfgScale: 1.5 };
+    expect(skipsUncond(guided, at(1, 0.1))).toBe(false);
+  });
+
   test('is skipped up to the share skip_early_cond, inclusive', () => {
     const early = { ...options, skipEarlyCond: 0.2 };
     expect([0, 1, 2, 3].map((call) => skipsUncond(early, at(call, 14)))).toEqual([
