@@ -185,7 +185,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     log,
     stop: (reason) => stops.push(reason),
   };
-  const server = createServer(createApp(context));
+  // A machine that stalls must not close a connection while a test asks over it again.
+  const server = createServer({ keepAliveTimeout: 60_000 }, createApp(context));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
