@@ -26,7 +26,8 @@ import {
   writeGridFile,
 } from './grid.ts';
 
-const TOLERANCE = 1e-3;
+/** A tenth of what is asked for; the greatest error seen is 4e-6. */
+const TOLERANCE = 1e-4;
 const TIMESTEP = 521.37;
 const fixture = (name: string) => fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url));
 const recorded = await readHeader(fixture('lora-grid/grid.safetensors'));
