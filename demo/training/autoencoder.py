@@ -17,6 +17,7 @@ from norm import GroupNorm
 
 LATENT_SCALE = 0.13025  # SDXL's scale factor: fixed by the layout, so the file's latents must have a standard deviation of 1 / 0.13025
 FILE_EPS = 1e-6
+WIDE_BLOCKS, BLOCKS = 2, 1  # residual blocks per level (one more in the decoder): while learning, and in the file (`slim_vae.py`)
 
 
 class Norm(GroupNorm):
@@ -100,14 +101,14 @@ class Encoder(nn.Module):
 
     EPS = (4.0, 4.0, 4.0, 4.0)
 
-    def __init__(self, widths=(32, 64, 128, 128)):
+    def __init__(self, widths=(32, 64, 128, 128), blocks: int = BLOCKS):
         super().__init__()
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
         self.down = nn.ModuleList()
         c = widths[0]
         for i, w in enumerate(widths):
             level = nn.Module()
-            level.block = nn.ModuleList([Block(c if j == 0 else w, w, self.EPS[i], active=i == 3) for j in range(2)])
+            level.block = nn.ModuleList([Block(c if j == 0 else w, w, self.EPS[i], active=i == 3) for j in range(blocks)])
             if i < 3:
                 level.downsample = Resample(w, up=False)
             self.down.append(level)
@@ -131,7 +132,7 @@ class Decoder(nn.Module):
 
     EPS = (100.0, 1e-2, FILE_EPS, FILE_EPS)
 
-    def __init__(self, widths=(64, 64, 128, 128), finest: bool = False):
+    def __init__(self, widths=(64, 64, 128, 128), finest: bool = False, blocks: int = BLOCKS):
         super().__init__()
         top = widths[-1]
         self.conv_in = nn.Conv2d(4, top, 3, padding=1)
@@ -140,9 +141,9 @@ class Decoder(nn.Module):
         c = top
         for i in reversed(range(len(widths))):
             w = widths[i]
-            used = {0: (finest,) * 3, 1: (True, True, finest)}.get(i, (True,) * 3)
+            used = {0: (finest,) * 3, 1: (True, True, finest)}.get(i, (True,) * 3)[: blocks + 1]
             self.up[i].block = nn.ModuleList()
-            for j in range(3):
+            for j in range(blocks + 1):
                 # the first block of a level reads the stream of the level above it, after its upsampling convolution
                 self.up[i].block.append(Block(c if j == 0 else w, w, self.EPS[i], active=used[j]))
             if i:
@@ -168,10 +169,10 @@ class Decoder(nn.Module):
 class Autoencoder(nn.Module):
     """Encoder, decoder and the two 1x1 convolutions around the latent."""
 
-    def __init__(self, finest: bool = False):
+    def __init__(self, finest: bool = False, blocks: int = BLOCKS):
         super().__init__()
-        self.encoder = Encoder()
-        self.decoder = Decoder(finest=finest)
+        self.encoder = Encoder(blocks=blocks)
+        self.decoder = Decoder(finest=finest, blocks=blocks)
         self.quant_conv = nn.Conv2d(8, 8, 1)
         self.post_quant_conv = nn.Conv2d(4, 4, 1)
         start_as_thumbnail(self)
@@ -320,7 +321,7 @@ def _widen_encoder(state: dict[str, torch.Tensor], width: int = 64) -> dict[str,
 
     pad("encoder.conv_in", True, False)
     pad(down, False, True)
-    for j in (0, 1):
+    for j in range(BLOCKS):
         for part in ("norm1", "norm2", "conv1", "conv2"):
             pad(f"encoder.down.0.block.{j}.{part}", True, True, 1.0 if part.startswith("norm") else 0.0)
     pad("encoder.down.1.block.0.norm1", True, False, 1.0)

@@ -27,8 +27,8 @@ def assemble(state: Path) -> dict[str, torch.Tensor]:
         "conditioner.embedders.0.transformer": hf,
         "conditioner.embedders.1.model": open_clip,
     }
-    # `v_pred` is how checkpoints of SDXL's layout say that they predict v
-    return {f"{p}.{k}": v for p, d in parts.items() for k, v in d.items()} | {"v_pred": torch.zeros(0)}
+    # how checkpoints of SDXL's layout say that they predict v, and that their noise levels end in nothing but noise
+    return {f"{p}.{k}": v for p, d in parts.items() for k, v in d.items()} | {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
 
 
 def shorten(v: torch.Tensor) -> torch.Tensor:
@@ -44,8 +44,8 @@ def main() -> None:
     a = ap.parse_args()
     tensors = assemble(a.state)
     log = torch.load(a.state / "model.pt", map_location="cpu")
-    vae = torch.load(a.state / "vae.pt", map_location="cpu")
-    biggest = max(float(v.abs().max()) for v in tensors.values())
+    vae = torch.load(a.state / "vae-slim.pt", map_location="cpu")
+    biggest = max(float(v.abs().max()) for v in tensors.values() if v.numel())
     assert biggest < 60_000, f"a weight of {biggest} does not fit float16"
     metadata = {
         "modelspec.sai_model_spec": "1.0.0",

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import scenes
-from autoencoder import LATENT_SCALE, Autoencoder, fold_latent_scale
+from autoencoder import LATENT_SCALE, WIDE_BLOCKS, Autoencoder, fold_latent_scale
 from background import save_atomically, wait_while_paused
 from text import Words, vocabulary
 
@@ -87,7 +87,7 @@ def encode(state: Path, threads: int) -> None:
     """Latents times LATENT_SCALE (so about unit deviation) as float16; the scale is measured on the first chunk and then kept."""
     torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = Autoencoder().to(device, memory_format=torch.channels_last)
+    model = Autoencoder(blocks=WIDE_BLOCKS).to(device, memory_format=torch.channels_last)
     model.load_state_dict(torch.load(state / "vae.pt", map_location=device)["model"])
     model.eval()
     scale_file = state / "latent-scale.pt"

@@ -40,7 +40,7 @@ def load(state: Path) -> tuple[Model, Autoencoder, object]:
     saved = torch.load(state / "model.pt", map_location="cpu")
     model.load_state_dict(saved["ema"])
     vae = Autoencoder()
-    vae_saved = torch.load(state / "vae.pt", map_location="cpu")
+    vae_saved = torch.load(state / "vae-slim.pt", map_location="cpu")
     vae.load_state_dict(vae_saved["model"])
     for block in (m for m in vae.modules() if hasattr(m, "active")):
         block.active = True

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,17 @@ from torch import nn
 import scenes
 from background import save_atomically, stop_on_signal, stopping, wait_while_paused
 from prepare import words_of
-from text import TextEncoders, Words
+from text import TOKENS, TextEncoders, Words
 from unet import WIDTHS, UNet, schedule, sinusoid
 
 DROP_ZERO = 0.08  # share of captions replaced by zeros: what an empty negative prompt is to the server
 DROP_EMPTY = 0.03  # share replaced by the encoding of ""
 NOISE_WORDS = 0.1  # share of captions that get a few unknown words
-TIME_TILT = {128: 0.0, 256: 0.3, 512: 0.6}  # density of training times at each size: t ** tilt
-COARSE = 0.15  # weight of the lessons at the coarsest level
+TIME_TILT = {128: 0.0, 256: 0.6, 512: 1.2}  # density of training times at each size: t ** tilt; what is where is decided at the noisy end
+CODE = 3.0
+FIRST_STEPS = 0.2  # extra share of training times that show next to nothing of the picture: all is up to the prompt
+PLACES = 20.0  # weight of the last lesson within them
+COARSE = 0.4  # weight of the lessons at the coarsest level
 FOCUS = 2.5  # extra weight where the object is, which covers a tenth of the picture; half of that for sun and moon
 
 
@@ -39,18 +43,21 @@ class Model(nn.Module):
         super().__init__()
         self.text = TextEncoders(rows)
         self.unet = UNet()
-        # lessons at the coarsest level, thrown away at the end: where am I, and what will be here
-        self.lessons = nn.ModuleList([nn.Conv2d(WIDTHS[-1], 6, 1) for _ in range(2)])
+        # lessons at the coarsest level, thrown away at the end: what will be here, where am I, where do object and light belong
+        self.lessons = nn.ModuleList([nn.Conv2d(WIDTHS[-1], 8, 1) for _ in range(2)])
 
-    def lesson_loss(self, coarse: list[torch.Tensor], x0: torch.Tensor) -> torch.Tensor:
-        """Squared error of the coarse features' linear guess of the clean latent's 4x4 means and of each place's coordinates (-1..1).
+    def lesson_loss(self, coarse: list[torch.Tensor], x0: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Squared errors of what the coarse features tell, linearly, of the clean latent's 4x4 means, of each place's coordinates (-1..1), and of
+        where the object and the light are (`places` [b, 2, h / 4, w / 4]).
 
-        A convolution knows where it is only by the zeros around the picture, and learns that slowly from pictures alone.
+        A convolution knows where it is only by the zeros around the picture, and that "on the left" has to do with it is learned slowly from
+        pictures alone: after 3,500 steps without the last lesson the words for places had changed nothing.
         """
         b, _, h, w = x0.shape
         y, x = torch.meshgrid(torch.linspace(-1, 1, h // 4, device=x0.device), torch.linspace(-1, 1, w // 4, device=x0.device), indexing="ij")
-        target = torch.cat([F.avg_pool2d(x0, 4), torch.stack([x, y]).expand(b, -1, -1, -1)], 1)
-        return sum((head(f).float() - target).pow(2).mean() for head, f in zip(self.lessons, coarse))
+        target = torch.cat([F.avg_pool2d(x0, 4), torch.stack([x, y]).expand(b, -1, -1, -1), places], 1)
+        weight = target.new_tensor([1, 1, 1, 1, 1, 1, PLACES, PLACES])[:, None, None]
+        return sum(((head(f).float() - target).pow(2) * weight).mean() for head, f in zip(self.lessons, coarse))
 
 
 def size_embedding(sizes: torch.Tensor) -> torch.Tensor:
@@ -96,6 +103,62 @@ def train_text(a: argparse.Namespace, words: Words) -> None:
                 _, right = _text_loss(model, heads, ids[:n_val:4], labels[:n_val:4], counts)
             print(f"step {step} loss {loss.item():.4f} right {dict(zip(scenes.FIELDS, (round(r, 3) for r in right)))}", flush=True)
     save_atomically({"text": model.state_dict(), "steps": a.steps}, a.state / "text.pt")
+
+
+def codes_of(labels: torch.Tensor) -> torch.Tensor:
+    """[n, fields] label indices to [n, 43] ones and zeros times CODE: what the pooled vector is to say, one number per word of every field."""
+    counts = [len(v) for v in scenes.FIELDS.values()]
+    return CODE * torch.cat([F.one_hot(labels[:, i].long(), n) for i, n in enumerate(counts)], 1).float()
+
+
+def train_codes(a: argparse.Namespace, words: Words) -> None:
+    """Teach the second encoder's pooled vector to be the caption's scene, word by word, without changing its context.
+
+    Left to the pictures' error alone, the pooled vector kept sky, ground and colour but lost the places: with it the UNet need not find those
+    by attention. What a caption leaves out comes out as its probability, since the error is squared.
+    """
+    data = np.load(a.state / "captions.npz")
+    ids, labels = torch.from_numpy(data["ids"].astype(np.int64)), torch.from_numpy(data["labels"].astype(np.int64))
+    file = a.state / "model.pt"
+    saved = torch.load(file, map_location="cpu")
+    before, model = Model(len(words.tokens)), Model(len(words.tokens))
+    for m in (before, model):
+        m.load_state_dict(saved["ema"])
+    old, new = before.text.g.eval().requires_grad_(False), model.text.g
+    opt = torch.optim.AdamW(new.parameters(), lr=1e-3, weight_decay=1e-4)
+    n_val, codes = 2000, codes_of(labels)
+
+    def error(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        end = (x == 3).int().argmax(1)
+        x = x.masked_fill(torch.arange(TOKENS)[None] > end[:, None], 0)
+        context, pooled = new(x, end)
+        n = y.shape[1]
+        told = (pooled[:, :n] - y).pow(2).mean() + (pooled[:, n:] ** 2).mean()
+        return told, (context - old(x, end)[0]).pow(2).mean()
+
+    start, step, left = time.time(), 0, 1.0
+    while left > 0:
+        g = torch.Generator().manual_seed(a.seed * 1_000_033 + step)
+        pick = torch.randint(n_val, len(ids), (128,), generator=g)
+        for group in opt.param_groups:
+            group["lr"] = 2e-3 * min(1, (step + 1) / 50) * max(0.02, left)
+        told, moved = error(add_unknown(ids[pick], g), codes[pick])
+        opt.zero_grad(set_to_none=True)
+        (told + moved).backward()
+        new.token_embedding.weight.grad[1] = 0
+        torch.nn.utils.clip_grad_norm_(new.parameters(), 1.0)
+        opt.step()
+        step, left = step + 1, 1 - (time.time() - start) / (60 * a.minutes)
+        if step % 100 == 0:
+            with torch.no_grad():
+                val = [float(v) for v in error(ids[:500], codes[:500])]
+            print(f"step {step} told {told.item():.4f} moved {moved.item():.4f} val {val} {(time.time() - start) / 60:.1f} min", flush=True)
+    for state in (saved["model"], saved["ema"]):
+        for k in new.state_dict():
+            state[f"text.g.{k}"] = new.state_dict()[k].clone()
+    saved["opt"] = None  # begins anew
+    save_atomically(saved, file)
+    print("stopped at step", step)
 
 
 def _keep_unknown_zero(model: TextEncoders) -> None:
@@ -159,21 +222,26 @@ class Latents:
         return torch.from_numpy(np.stack(lat)).float(), torch.from_numpy(np.stack(ids).astype(np.int64)), np.stack(labels), shape
 
 
-def focus_map(labels: np.ndarray, h: int, w: int) -> torch.Tensor:
-    """Weights [n, 1, h, w] of mean 1: more where the scene's object stands, and where its sun or moon is."""
+def place_maps(labels: np.ndarray, h: int, w: int) -> torch.Tensor:
+    """Where each scene's object and its sun or moon are: [n, 2, h, w], 1 there and 0 elsewhere, with soft edges."""
     names = list(scenes.FIELDS)
     x, y = (np.arange(w) + 0.5) / w, ((np.arange(h) + 0.5) / h)[:, None]
     at = {"left": 0.23, "centre": 0.5, "right": 0.77}
-    out = np.ones((len(labels), h, w), np.float32)
+    out = np.zeros((len(labels), 2, h, w), np.float32)
     for m, row in zip(out, labels):
         s = {k: scenes.FIELDS[k][v] for k, v in zip(names, row)}
         if s["object"] != "none":
             mid = 0.35 if s["object"] == "balloon" else 0.55
-            m += FOCUS * np.exp(-(((x - at[s["place"]]) / 0.16) ** 4) - ((y - mid) / 0.32) ** 4)
+            m[0] = np.exp(-(((x - at[s["place"]]) / 0.16) ** 4) - ((y - mid) / 0.32) ** 4)
         if s["light"] != "none":
-            m += 0.5 * FOCUS * np.exp(-(((x - at[s["light_place"]]) / 0.13) ** 4) - ((y - 0.3) / 0.3) ** 4)
-        m /= m.mean()
-    return torch.from_numpy(out)[:, None]
+            m[1] = np.exp(-(((x - at[s["light_place"]]) / 0.13) ** 4) - ((y - 0.3) / 0.3) ** 4)
+    return torch.from_numpy(out)
+
+
+def focus_map(labels: np.ndarray, h: int, w: int) -> torch.Tensor:
+    """Weights [n, 1, h, w] of mean 1: more where the scene's object stands, and where its sun or moon is."""
+    m = 1 + FOCUS * (place_maps(labels, h, w) * torch.tensor([1.0, 0.5])[:, None, None]).sum(1, keepdim=True)
+    return m / m.mean((2, 3), keepdim=True)
 
 
 def parse_mix(text: str) -> dict[int, float]:
@@ -191,7 +259,8 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
     if file.exists():
         saved = torch.load(file, map_location=device)
         model.load_state_dict(saved["model"])
-        opt.load_state_dict(saved["opt"])
+        if saved["opt"]:
+            opt.load_state_dict(saved["opt"])
         ema, step, log = saved["ema"], saved["step"], saved["log"]
     elif (a.state / "text.pt").exists():
         model.text.load_state_dict(torch.load(a.state / "text.pt", map_location=device)["text"])
@@ -222,7 +291,9 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
         keep = (drop >= DROP_ZERO).float().to(device)[:, None]
         # one t per stratum of the batch: less noise in the loss; large pictures are laid out at the noisiest steps, so they see more of those
         u = (torch.arange(b) + torch.rand(b, generator=g)) / b
-        t = (u ** (1 / (1 + TIME_TILT[nominal])) * 1000).long().clamp(0, 999)[torch.randperm(b, generator=g)]
+        u = u ** (1 / (1 + TIME_TILT[nominal]))
+        u = torch.where(torch.rand(b, generator=g) < FIRST_STEPS, 0.95 + 0.05 * u, u)
+        t = (u * 1000).long().clamp(0, 999)[torch.randperm(b, generator=g)]
         noise = torch.randn(x0.shape, generator=g)
         x0, noise = (v.to(device, memory_format=torch.channels_last) for v in (x0, noise))
         ids, t = ids.to(device), t.to(device)
@@ -237,17 +308,21 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
         for group in opt.param_groups:
             group["lr"] = lr
         with torch.autocast(device, torch.bfloat16):
-            context, pooled = model.text(ids)
+            with torch.no_grad() if a.freeze_text else nullcontext():
+                context, pooled = model.text(ids)
             y = torch.cat([pooled * keep, size_embedding(size)], 1)
             coarse = []
             pred = model.unet(xt, t, context * keep[:, :, None], y, coarse).float()
-            lessons = model.lesson_loss(coarse, x0)
+            lessons = model.lesson_loss(coarse, x0, place_maps(labels, h // 32, w // 32).to(device))
         square = (pred - (at.sqrt() * noise - (1 - at).sqrt() * x0)).pow(2)
         err = square.mean((1, 2, 3))
         loss = (square * focus_map(labels, *x0.shape[2:]).to(device)).mean() + COARSE * lessons
         opt.zero_grad(set_to_none=True)
         loss.backward()
-        _keep_unknown_zero(model.text)
+        if not a.freeze_text:
+            _keep_unknown_zero(model.text)
+        # 1,536 size numbers of about 1 change together: at Adam's rate they would push every unit of this layer out of its range in ten steps
+        model.unet.label_emb[0][0].weight.grad[:, pooled.shape[1] :] = 0
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()
         step += 1
@@ -278,7 +353,7 @@ def train_unet(a: argparse.Namespace, words: Words) -> None:
 
 def main() -> None:
     ap = argparse.ArgumentParser(description=__doc__)
-    ap.add_argument("what", choices=("text", "unet"))
+    ap.add_argument("what", choices=("text", "unet", "codes"))
     ap.add_argument("--state", type=Path, required=True)
     ap.add_argument("--steps", type=int)
     ap.add_argument("--minutes", type=float, default=1e9)
@@ -287,6 +362,7 @@ def main() -> None:
     ap.add_argument("--lr", type=float, default=1e-3)
     ap.add_argument("--cooldown", type=float, default=0, help="minutes at the end of this run over which the learning rate falls")
     ap.add_argument("--ema", type=float, default=0.998)
+    ap.add_argument("--freeze-text", action="store_true", help="leave the text encoders as they are")
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--seed", type=int, default=1)
     a = ap.parse_args()
@@ -295,6 +371,8 @@ def main() -> None:
     if a.what == "text":
         a.steps = a.steps or 3000
         train_text(a, words)
+    elif a.what == "codes":
+        train_codes(a, words)
     else:
         train_unet(a, words)
 

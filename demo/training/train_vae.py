@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 import scenes
-from autoencoder import Autoencoder
+from autoencoder import WIDE_BLOCKS, Autoencoder
 from background import save_atomically, stop_on_signal, stopping, wait_while_paused
 
 SIZES = ((128, 300), (256, 500), (512, 500))  # pictures rendered per size for the pool the crops come from
@@ -71,7 +71,7 @@ def main() -> None:
     torch.manual_seed(a.seed)
     a.state.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = Autoencoder(finest=a.finest).to(device, memory_format=torch.channels_last)
+    model = Autoencoder(a.finest, WIDE_BLOCKS).to(device, memory_format=torch.channels_last)
     branch = [p for n, p in model.named_parameters() if ".block" in n and "shortcut" not in n or ".attn" in n]
     known = {id(p) for p in branch}
     trunk = [p for p in model.parameters() if id(p) not in known]

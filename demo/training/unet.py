@@ -153,6 +153,10 @@ class UNet(nn.Module):
         self.mc = mc
         self.time_embed = nn.Sequential(nn.Linear(mc, emb), nn.SiLU(), nn.Linear(emb, emb))
         self.label_emb = nn.Sequential(nn.Sequential(nn.Linear(pooled + 6 * 256, emb), nn.SiLU(), nn.Linear(emb, emb)))
+        with torch.no_grad():  # the pooled vector's numbers count; the 1,536 numbers for the sizes are fixed and only tell sizes apart
+            nn.init.normal_(self.label_emb[0][0].weight[:, :pooled], std=0.1)
+            nn.init.normal_(self.label_emb[0][0].weight[:, pooled:], std=0.01)
+            nn.init.zeros_(self.label_emb[0][0].bias)
         self.input_blocks = nn.ModuleList([nn.ModuleList([nn.Conv2d(4, mc, 3, padding=1)])])
         chans, ch = [mc], mc
         for level, w in enumerate(widths):
@@ -219,6 +223,13 @@ def bake_scales(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def schedule(device="cpu") -> torch.Tensor:
-    """alphas_cumprod [1000] of Stable Diffusion's scaled-linear schedule."""
+    """alphas_cumprod [1000] of Stable Diffusion's scaled-linear schedule, rescaled to end in nothing but noise (Lin et al. 2023, algorithm 1).
+
+    Unscaled, its last step still shows where things are in a picture of 512x512: a network reads that instead of the prompt, and at the start
+    of sampling, when there is nothing to read, follows the noise. The last value is the one that web UIs put in the place of zero.
+    """
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64, device=device) ** 2
-    return torch.cumprod(1 - betas, 0).float()
+    root = torch.cumprod(1 - betas, 0).sqrt()
+    ac = ((root - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+    ac[-1] = 4.8973451890853435e-08
+    return ac.float()
