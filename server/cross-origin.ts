@@ -1,6 +1,6 @@
 /** Which web pages may call the API. */
 import cors from 'cors';
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import { HttpError } from './errors.ts';
 
 /** Seconds that a browser may remember a preflight's answer, as in A1111. */
@@ -58,11 +58,25 @@ export function allowOrigins(isAllowed: (origin: string) => boolean): RequestHan
 export function refuseCrossSite(isAllowed: (origin: string) => boolean): RequestHandler {
   return (req, _res, next) => {
     const isReading = req.method === 'GET' || req.method === 'HEAD' || req.method === 'OPTIONS';
-    const isForeign = req.headers['sec-fetch-site'] === 'cross-site';
     const { origin } = req.headers;
-    if (!isReading && isForeign && (origin === undefined || !isAllowed(origin))) {
+    if (!isReading && isForeign(req) && (origin === undefined || !isAllowed(origin))) {
       throw new HttpError('CROSS_SITE', 'Requests of this origin are not allowed.');
     }
     next();
   };
+}
+
+/**
+ * Whether a request comes from another site's page. Browsers say so themselves, but not to plain
+ * http addresses of a network; there the origin of what needs no preflight (a form) is compared with
+ * the host that was asked.
+ */
+function isForeign({ headers }: Request): boolean {
+  const told = headers['sec-fetch-site'];
+  if (told !== undefined) return told === 'cross-site';
+  const { origin } = headers;
+  const needsPreflight = headers['content-type']?.startsWith('application/json') === true;
+  if (needsPreflight || origin === undefined || !/^https?:/.test(origin)) return false;
+  const hosts = [headers.host, headers['x-forwarded-host']];
+  return URL.canParse(origin) && !hosts.includes(new URL(origin).host);
 }

@@ -41,6 +41,22 @@ describe('without flags', () => {
       200,
     );
   });
+
+  it('knows foreign forms by their origin where the browser tells nothing else', async () => {
+    server = await startTestServer();
+    const type = { 'Content-Type': 'text/plain' };
+    const foreign = { ...type, Origin: 'http://a.example' };
+    const refused = await server.get('/sdapi/v1/interrupt', { method: 'POST', headers: foreign });
+    expect(refused.status).toBe(403);
+    expect(server.engine.interrupts).toBe(0);
+    const own = { ...type, Origin: server.url };
+    const taken = await server.get('/sdapi/v1/interrupt', { method: 'POST', headers: own });
+    expect(taken.status).toBe(200);
+    // A shell around a web page: a desktop or phone program.
+    const shell = { ...type, Origin: 'file://' };
+    const also = await server.get('/sdapi/v1/interrupt', { method: 'POST', headers: shell });
+    expect(also.status).toBe(200);
+  });
 });
 
 describe('with origins', () => {
