@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import torch
@@ -31,9 +32,14 @@ def assemble(state: Path) -> dict[str, torch.Tensor]:
     return {f"{p}.{k}": v for p, d in parts.items() for k, v in d.items()} | {"v_pred": torch.zeros(0), "ztsnr": torch.zeros(0)}
 
 
-def shorten(v: torch.Tensor) -> torch.Tensor:
-    """Values with bfloat16's eight significant bits, all that training's arithmetic saw: as float16 they compress to two thirds."""
-    return v.bfloat16().float()
+def shorten(name: str, v: torch.Tensor) -> torch.Tensor:
+    """Weights on a grid of a power of two: as float16 they compress to half in the repository, at an error of one or two per cent of their deviation."""
+    if v.numel() < 4096:
+        return v
+    levels = 40 if name.startswith("first_stage_model") else 20
+    deviation = float(v[v != 0].pow(2).mean().sqrt()) if bool((v != 0).any()) else 1.0
+    step = 2.0 ** round(math.log2(deviation / levels))
+    return (v / step).round() * step
 
 
 def main() -> None:
@@ -62,7 +68,7 @@ def main() -> None:
     }
     a.out.parent.mkdir(parents=True, exist_ok=True)
     part = a.out.with_suffix(".part")
-    save_file({k: shorten(v).half().contiguous() for k, v in tensors.items()}, part, metadata)
+    save_file({k: shorten(k, v).half().contiguous() for k, v in tensors.items()}, part, metadata)
     part.rename(a.out)
     print(f"{a.out}: {len(tensors)} tensors, {a.out.stat().st_size / 1e6:.1f} MB")
 

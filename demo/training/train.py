@@ -28,11 +28,11 @@ from unet import WIDTHS, UNet, schedule, sinusoid
 DROP_ZERO = 0.08  # share of captions replaced by zeros: what an empty negative prompt is to the server
 DROP_EMPTY = 0.03  # share replaced by the encoding of ""
 NOISE_WORDS = 0.1  # share of captions that get a few unknown words
-TIME_TILT = {128: 0.0, 256: 0.6, 512: 1.2}  # density of training times at each size: t ** tilt; what is where is decided at the noisy end
+TIME_TILT = {128: 0.0, 256: 0.3, 512: 0.6}  # density of training times at each size: t ** tilt; what is where is decided at the noisy end
 CODE = 3.0
-FIRST_STEPS = 0.2  # extra share of training times that show next to nothing of the picture: all is up to the prompt
+FIRST_STEPS = 0.12  # extra share of training times that show next to nothing of the picture: all is up to the prompt
 PLACES = 20.0  # weight of the last lesson within them
-COARSE = 0.4  # weight of the lessons at the coarsest level
+COARSE = 0.3  # weight of the lessons at the coarsest level
 FOCUS = 2.5  # extra weight where the object is, which covers a tenth of the picture; half of that for sun and moon
 
 
