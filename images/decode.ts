@@ -80,7 +80,8 @@ function isOpaque(rgba: Uint8Array): boolean {
   return true;
 }
 
-function dropAlpha(rgba: Uint8Array): Uint8Array {
+/** Returns u8 RGB of u8 RGBA, whatever the alpha; the colours of what is transparent come to light. */
+export function dropAlpha(rgba: Uint8Array): Uint8Array {
   const rgb = new Uint8Array((rgba.length / 4) * 3);
   for (let from = 0, to = 0; from < rgba.length; from += 4) {
     rgb[to++] = rgba[from]!;

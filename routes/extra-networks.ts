@@ -4,7 +4,7 @@ import { extname, resolve, sep } from 'node:path';
 import { Router } from 'express';
 import { decodeBase64Image } from '../images/base64.ts';
 import { ImageError } from '../images/errors.ts';
-import { readPictureType } from '../images/picture-type.ts';
+import { measureImage } from '../images/measure.ts';
 import { decodeMetadata } from '../lora/catalogue.ts';
 import { readModelMetadata } from '../networks/checkpoint/catalogue.ts';
 import { parseRequest } from '../openapi/parse.ts';
@@ -44,11 +44,10 @@ export function extraNetworkRoutes(context: Context): Router {
   router.get('/sd_extra_networks/cover-images', async (req, res) => {
     const { page, item, index } = parseRequest(CoverQuery, req.query, 'query');
     const metadata = await findCard(context, page, item)?.metadata();
-    const picture = readCovers(metadata?.get(COVERS) ?? '')[index];
-    const bytes = picture === undefined ? null : toBytes(picture);
-    const type = bytes && readPictureType(bytes);
-    if (!bytes || !type) throw notFound();
-    res.type(type).send(bytes);
+    const text = readCovers(metadata?.get(COVERS) ?? '')[index];
+    const picture = text === undefined ? null : await readCover(text);
+    if (picture === null) throw notFound();
+    res.type(`image/${picture.format}`).send(picture.bytes);
   });
 
   router.get('/sd_extra_networks/metadata', async (req, res) => {
@@ -124,10 +123,11 @@ function readCovers(text: string): string[] {
   }
 }
 
-/** A stranger's base64; null when it is none. */
-function toBytes(text: string): Buffer | null {
+/** A stranger's base64 and the format of the picture in it; null when it is none. */
+async function readCover(text: string): Promise<{ bytes: Buffer; format: string } | null> {
   try {
-    return decodeBase64Image(text, COVERS);
+    const bytes = decodeBase64Image(text, COVERS);
+    return { bytes, format: (await measureImage(bytes)).format };
   } catch (error) {
     if (error instanceof ImageError) return null;
     throw error;

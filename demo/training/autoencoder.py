@@ -128,11 +128,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latent to picture; `finest` turns the branches of the full-size level on."""
+    """Latent to picture. The full-size level's branches, and the last one before it, are not in use."""
 
     EPS = (100.0, 1e-2, FILE_EPS, FILE_EPS)
 
-    def __init__(self, widths=(64, 64, 128, 128), finest: bool = False, blocks: int = BLOCKS):
+    def __init__(self, widths=(64, 64, 128, 128), blocks: int = BLOCKS):
         super().__init__()
         top = widths[-1]
         self.conv_in = nn.Conv2d(4, top, 3, padding=1)
@@ -141,7 +141,7 @@ class Decoder(nn.Module):
         c = top
         for i in reversed(range(len(widths))):
             w = widths[i]
-            used = {0: (finest,) * 3, 1: (True, True, finest)}.get(i, (True,) * 3)[: blocks + 1]
+            used = {0: (False,) * 3, 1: (True, True, False)}.get(i, (True,) * 3)[: blocks + 1]
             self.up[i].block = nn.ModuleList()
             for j in range(blocks + 1):
                 # the first block of a level reads the stream of the level above it, after its upsampling convolution
@@ -169,10 +169,10 @@ class Decoder(nn.Module):
 class Autoencoder(nn.Module):
     """Encoder, decoder and the two 1x1 convolutions around the latent."""
 
-    def __init__(self, finest: bool = False, blocks: int = BLOCKS):
+    def __init__(self, blocks: int = BLOCKS):
         super().__init__()
         self.encoder = Encoder(blocks=blocks)
-        self.decoder = Decoder(finest=finest, blocks=blocks)
+        self.decoder = Decoder(blocks=blocks)
         self.quant_conv = nn.Conv2d(8, 8, 1)
         self.post_quant_conv = nn.Conv2d(4, 4, 1)
         start_as_thumbnail(self)

@@ -33,7 +33,7 @@ def assemble(state: Path) -> dict[str, torch.Tensor]:
 
 
 def shorten(name: str, v: torch.Tensor) -> torch.Tensor:
-    """Weights on a grid of a power of two: as float16 they compress to half in the repository, at an error of one or two per cent of their deviation."""
+    """Weights on a grid of a power of two: as float16 the file compresses to about a third, at an error of one or two per cent of their deviation."""
     if v.numel() < 4096:
         return v
     levels = 40 if name.startswith("first_stage_model") else 20

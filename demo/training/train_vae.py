@@ -36,7 +36,7 @@ def pool(state: Path, seed: int) -> list[np.ndarray]:
 
 
 def batch(pools, rng: np.random.Generator, n: int, crop: int) -> torch.Tensor:
-    """n crops in -1..1 [n, 3, crop, crop]; a third are whole (small) pictures when the crop is as large as the smallest size."""
+    """n crops in -1..1 [n, 3, crop, crop] of pictures that are at least as large, mostly the largest; half of them mirrored."""
     out = []
     for _ in range(n):
         images = pools[rng.choice(3, p=(0.1, 0.25, 0.65)) if crop <= SIZES[0][0] else rng.choice((1, 2), p=(0.25, 0.75))]
@@ -64,14 +64,12 @@ def main() -> None:
     ap.add_argument("--lr", type=float, default=5e-4)
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--seed", type=int, default=1)
-    ap.add_argument("--freeze-encoder", action="store_true", help="train the decoder alone: latents stay valid")
-    ap.add_argument("--finest", action="store_true", help="use the full-size level's branches too")
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(a.seed)
     a.state.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = Autoencoder(a.finest, WIDE_BLOCKS).to(device, memory_format=torch.channels_last)
+    model = Autoencoder(WIDE_BLOCKS).to(device, memory_format=torch.channels_last)
     branch = [p for n, p in model.named_parameters() if ".block" in n and "shortcut" not in n or ".attn" in n]
     known = {id(p) for p in branch}
     trunk = [p for p in model.parameters() if id(p) not in known]
@@ -82,9 +80,6 @@ def main() -> None:
         model.load_state_dict(saved["model"])
         opt.load_state_dict(saved["opt"])
         step, spent = saved["step"], saved["spent"]
-    if a.freeze_encoder:
-        model.encoder.requires_grad_(False)
-        model.quant_conv.requires_grad_(False)
     pools = pool(a.state, a.seed)
     start = last = time.time()
     mean_loss = None
@@ -99,8 +94,7 @@ def main() -> None:
         for g in opt.param_groups:
             g["lr"] = lr * g["share"]
         with torch.autocast(device, torch.bfloat16):
-            with torch.set_grad_enabled(not a.freeze_encoder):
-                z = model.encode(x).float()
+            z = model.encode(x).float()
             # unit size keeps noise of a fixed size meaningful; the noise makes nearby latents decode alike
             size = (z.mean((0, 2, 3)) ** 2 + (z.std((0, 2, 3)) - 1) ** 2).mean()
             y = model.decode(z + 0.06 * torch.randn_like(z)).float()

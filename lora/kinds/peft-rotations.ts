@@ -82,12 +82,12 @@ function expandSeries(triangles: Float32Array, k: number, b: number): Float64Arr
     const sum = new Float64Array(b * b);
     for (let i = 0; i < b; i++) sum[i * b + i] = 1;
     let power: Float64Array = q;
-    for (const factor of [2, 2, 2, 1]) {
+    [2, 2, 2, 1].forEach((factor, n) => {
+      if (n > 0) power = square(power, q, b);
       for (let i = 0; i < sum.length; i++) {
         sum[i] = (sum[i] as number) + factor * (power[i] as number);
       }
-      power = square(power, q, b);
-    }
+    });
     return sum;
   });
 }

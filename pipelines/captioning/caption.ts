@@ -1,7 +1,7 @@
 /** The job behind `interrogate`: a picture put into words by a BLIP model (Li et al. 2022). */
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { type DecodedImage, decodeImage } from '../../images/decode.ts';
+import { decodeImage, dropAlpha } from '../../images/decode.ts';
 import type { Raster } from '../../images/raster.ts';
 import { BICUBIC, resample } from '../../images/resample.ts';
 import { detectCaptioner } from '../../networks/captioner/detect.ts';
@@ -34,7 +34,11 @@ export async function caption(
   settings: EngineSettings,
   hooks: JobHooks,
 ): Promise<JobResult> {
-  const picture = dropAlpha(await decodeImage(job.picture));
+  const { width, height, channels, data } = await decodeImage(job.picture);
+  const picture: Raster = {
+    ...{ width, height, channels: 3 },
+    data: channels === 4 ? dropAlpha(data) : data,
+  };
   const file = await readHeader(job.path);
   const config = detectCaptioner(file);
   const words = await readWordPieces(job.vocabulary, config.text.tokens);
@@ -123,11 +127,4 @@ function indexOfMax(values: Float32Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
   return best;
-}
-
-function dropAlpha({ width, height, channels, data }: DecodedImage): Raster {
-  if (channels === 3) return { width, height, channels, data };
-  const rgb = new Uint8Array(width * height * 3);
-  for (let from = 0, to = 0; to < rgb.length; from++) if (from % 4 !== 3) rgb[to++] = data[from]!;
-  return { width, height, channels: 3, data: rgb };
 }

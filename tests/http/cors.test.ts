@@ -52,6 +52,9 @@ describe('without flags', () => {
     const own = { ...type, Origin: server.url };
     const taken = await server.get('/sdapi/v1/interrupt', { method: 'POST', headers: own });
     expect(taken.status).toBe(200);
+    const behind = { ...foreign, 'X-Forwarded-Host': 'a.example' };
+    const proxied = await server.get('/sdapi/v1/interrupt', { method: 'POST', headers: behind });
+    expect(proxied.status).toBe(200);
     // A shell around a web page: a desktop or phone program.
     const shell = { ...type, Origin: 'file://' };
     const also = await server.get('/sdapi/v1/interrupt', { method: 'POST', headers: shell });

@@ -1,31 +1,10 @@
 /** Runs that are stopped: what they return, and how far they say they came. */
 import { describe, expect, test } from 'vitest';
-import { createModelSigmas } from '../../../pipelines/sampling/model-sigmas.ts';
 import type { Network } from '../../../pipelines/sampling/network.ts';
-import { createNoise } from '../../../pipelines/sampling/noise.ts';
-import { type SampleRequest, sample } from '../../../pipelines/sampling/run-sampler.ts';
+import { sample } from '../../../pipelines/sampling/run-sampler.ts';
 import { dummyNetwork } from './dummy-network.ts';
 import { expectClose } from './fixture.ts';
-
-const modelSigmas = createModelSigmas();
-const SHAPE = [1, 4, 2, 2] as const;
-
-function request(changes: Partial<SampleRequest> = {}): SampleRequest {
-  return {
-    sampler: 'Euler',
-    scheduler: 'Automatic',
-    steps: 5,
-    options: {},
-    guidance: { cfgScale: 2, weights: [[1]] },
-    modelSigmas,
-    prediction: 'eps',
-    network: dummyNetwork,
-    noise: createNoise({ source: 'NV', shape: SHAPE, seeds: [1] }),
-    ...changes,
-  };
-}
-
-const firstNoise = () => createNoise({ source: 'NV', shape: SHAPE, seeds: [1] }).next();
+import { firstNoise, modelSigmas, request } from './request.ts';
 
 describe('interruption', () => {
   // Two calls to a step of Heun: it is stopped within its second step, too.

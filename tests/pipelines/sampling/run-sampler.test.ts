@@ -1,32 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { findSampler, SAMPLERS } from '../../../pipelines/samplers/catalogue.ts';
-import { createModelSigmas } from '../../../pipelines/sampling/model-sigmas.ts';
 import { type Network, type NetworkCall, UNCOND } from '../../../pipelines/sampling/network.ts';
 import { createNoise } from '../../../pipelines/sampling/noise.ts';
 import { planSteps } from '../../../pipelines/sampling/plan.ts';
 import { type SampleRequest, sample } from '../../../pipelines/sampling/run-sampler.ts';
 import { buildSigmas } from '../../../pipelines/sampling/sigmas.ts';
-import { dummyNetwork } from './dummy-network.ts';
 import { expectClose } from './fixture.ts';
+import { firstNoise, modelSigmas, request, SHAPE } from './request.ts';
 
-const modelSigmas = createModelSigmas();
-const SHAPE = [1, 4, 2, 2] as const;
 const SIZE = 16;
-
-function request(changes: Partial<SampleRequest> = {}): SampleRequest {
-  return {
-    sampler: 'Euler',
-    scheduler: 'Automatic',
-    steps: 5,
-    options: {},
-    guidance: { cfgScale: 2, weights: [[1]] },
-    modelSigmas,
-    prediction: 'eps',
-    network: dummyNetwork,
-    noise: createNoise({ source: 'NV', shape: SHAPE, seeds: [1] }),
-    ...changes,
-  };
-}
 
 /** A network that predicts nothing, so that the latent stays what it was, and its calls. */
 function recordCalls(): { network: Network; calls: (NetworkCall & { copy: Float32Array })[] } {
@@ -39,8 +21,6 @@ function recordCalls(): { network: Network; calls: (NetworkCall & { copy: Float3
     },
   };
 }
-
-const firstNoise = () => createNoise({ source: 'NV', shape: SHAPE, seeds: [1] }).next();
 
 describe('network calls', () => {
   test('carry cond and uncond of every image in one batch', async () => {
