@@ -2,6 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { TextEncoderConfig, UnetConfig } from '../networks/checkpoint/config.ts';
+import { encodeHalf } from '../networks/checkpoint/half.ts';
 import type { LoraPort } from '../networks/onnx/graph.ts';
 import type { LoraFeeds, TensorData } from '../networks/session.ts';
 import { Model } from '../pipelines/model/model.ts';
@@ -80,8 +81,12 @@ export function attentionLora(ports: readonly LoraPort[], rank: number): LoraFee
     trained.map((port) => [
       port.layer,
       {
-        down: randomValues(rank * port.in).map((x) => x / Math.sqrt(port.in)),
-        up: randomValues(rank * port.out).map((x) => (0.1 * x) / Math.sqrt(rank)),
+        down: Uint16Array.from(randomValues(rank * port.in), (x) =>
+          encodeHalf(x / Math.sqrt(port.in)),
+        ),
+        up: Uint16Array.from(randomValues(rank * port.out), (x) =>
+          encodeHalf((0.1 * x) / Math.sqrt(rank)),
+        ),
         rank,
       },
     ]),

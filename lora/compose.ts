@@ -1,12 +1,12 @@
 /** Factors of several LoRAs as the feeds of a network's low-rank inputs. */
-import type { Factors } from './factors.ts';
+import type { FedFactors } from './fed-factors.ts';
 
 /** What one layer is fed with, as `Network.run` takes it. */
 export interface LoraFeed {
-  /** f32 [rank, in · kernel]. */
-  down: Float32Array;
-  /** f32 [out, rank]. */
-  up: Float32Array;
+  /** f16 [rank, in · kernel]. */
+  down: Uint16Array;
+  /** f16 [out, rank]. */
+  up: Uint16Array;
   rank: number;
   /** Weight and alpha / dim of the LoRA that each rank belongs to, f32 [rank]. */
   scale: Float32Array;
@@ -17,7 +17,7 @@ export type LoraFeeds = ReadonlyMap<string, LoraFeed>;
 
 /** One LoRA's share in one layer. */
 export interface Share {
-  factors: Factors;
+  factors: FedFactors;
   /** Weight times `factors.scale`; may be 0 where another step's is not. */
   scale: number;
   /** How many of the ranks are used, from the first (`dyn`). */
@@ -27,8 +27,8 @@ export interface Share {
 /** The factors of one set of shares, put together. */
 interface Slot {
   shares: readonly Share[];
-  down: Float32Array;
-  up: Float32Array;
+  down: Uint16Array;
+  up: Uint16Array;
   rank: number;
 }
 
@@ -84,7 +84,10 @@ function scalesOf(shares: readonly Share[], rank: number): Float32Array {
   const scales = new Float32Array(rank);
   let at = 0;
   for (const share of shares) {
+    const { powers } = share.factors;
     scales.fill(share.scale, at, at + share.rank);
+    for (let r = 0; powers && r < share.rank; r++)
+      scales[at + r] = share.scale * (powers[r] as number);
     at += share.rank;
   }
   return scales;
@@ -97,14 +100,14 @@ function concatenate(shares: readonly Share[]): Slot {
     return { shares, rank, down: only.factors.down, up: only.factors.up };
   }
   const { factors } = only;
-  const down = new Float32Array((factors.down.length / factors.rank) * rank);
-  const up = new Float32Array((factors.up.length / factors.rank) * rank);
+  const down = new Uint16Array((factors.down.length / factors.rank) * rank);
+  const up = new Uint16Array((factors.up.length / factors.rank) * rank);
   writeRows(down, shares);
   writeColumns(up, shares, rank);
   return { shares, rank, down, up };
 }
 
-function writeRows(target: Float32Array, shares: readonly Share[]): void {
+function writeRows(target: Uint16Array, shares: readonly Share[]): void {
   let at = 0;
   for (const { factors, rank } of shares) {
     const { down } = factors;
@@ -114,7 +117,7 @@ function writeRows(target: Float32Array, shares: readonly Share[]): void {
   }
 }
 
-function writeColumns(target: Float32Array, shares: readonly Share[], total: number): void {
+function writeColumns(target: Uint16Array, shares: readonly Share[], total: number): void {
   const rows = target.length / total;
   let at = 0;
   for (const { factors, rank } of shares) {

@@ -1,9 +1,11 @@
 /** A LoRA file's header, sorted by module. The data is read later, by `factors.ts` and `kinds/`. */
 import { isWeightDtype } from '../networks/checkpoint/dtype.ts';
 import { quoteName } from '../networks/checkpoint/errors.ts';
+import { areFinite } from '../networks/checkpoint/half.ts';
 import {
   readFloat32,
   readHeader,
+  readTensor,
   type SafetensorsFile,
   type TensorInfo,
 } from '../networks/checkpoint/safetensors.ts';
@@ -129,10 +131,25 @@ export function readPart(lora: LoraFile, module: LoraModule, part: Part): Float3
   // 0 * x is NaN for NaN and infinities, so one sum finds them all without a branch per number.
   let zero = 0;
   for (let i = 0; i < values.length; i++) zero += (values[i] as number) * 0;
-  if (zero !== 0) {
-    throw new LoraError('NOT_FINITE', `${quoteName(info.name)} holds NaN or infinity`);
-  }
+  if (zero !== 0) throw notFinite(info);
   return values;
+}
+
+/**
+ * Reads a part that the file has in f16, as bits.
+ *
+ * @throws as `readPart`
+ */
+export function readHalfPart(lora: LoraFile, module: LoraModule, part: Part): Uint16Array {
+  const info = module.parts.get(part) as TensorInfo;
+  const bytes = readTensor(lora.file, info);
+  const codes = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
+  if (!areFinite(codes)) throw notFinite(info);
+  return codes;
+}
+
+function notFinite({ name }: TensorInfo): LoraError {
+  return new LoraError('NOT_FINITE', `${quoteName(name)} holds NaN or infinity`);
 }
 
 /**

@@ -5,6 +5,7 @@ import type { LoraFeeds, Share } from './compose.ts';
 import { deriveFactors, isLowRank } from './derived-factors.ts';
 import { LoraError } from './errors.ts';
 import { type Factors, readFactors, widenFactors } from './factors.ts';
+import { type FedFactors, packFactors, readFedFactors } from './fed-factors.ts';
 import type { LoraFile, LoraModule } from './file.ts';
 import { createLayerFinder, type LayerFinder } from './keys.ts';
 import { sizeOf } from './kinds/algebra.ts';
@@ -200,9 +201,15 @@ async function prepare(
     matches.matched.filter((match) => isFed(match)).map(({ module, layer }) => [module, layer]),
   );
   await store.readFactors(loaded, [...fed.keys()], (lora, module) =>
-    fitFactors(readAnyFactors(lora, module), module, fed.get(module) as Layer),
+    readFittingFactors(lora, module, fed.get(module) as Layer),
   );
   return { request, loaded, matches, seen: new Set() };
+}
+
+function readFittingFactors(lora: LoraFile, module: LoraModule, layer: Layer): FedFactors {
+  const columns = layer.in * sizeOf(layer.kernel);
+  const asTheyAre = module.kind === 'lora' && readFedFactors(lora, module, columns);
+  return asTheyAre || packFactors(fitFactors(readAnyFactors(lora, module), module, layer));
 }
 
 function readAnyFactors(lora: LoraFile, module: LoraModule): Factors {
@@ -269,8 +276,9 @@ function collectShares(
     for (const match of matches.matched) {
       const { module, network, layer } = match;
       if (network.prefix !== prefix || !isFed(match, seen)) continue;
-      const factors = loaded.factors.get(module.name) as Factors;
-      const rank = Math.min(factors.rank, dynOf(request, module) ?? factors.rank);
+      const factors = loaded.factors.get(module.name) as FedFactors;
+      const dyn = dynOf(request, module);
+      const rank = Math.min(factors.rank, dyn === null ? factors.rank : dyn * factors.terms);
       const scale = weight * factors.scale * blockWeight(request.blocks, network, layer);
       // A share whose weight comes and goes stays in the set, so that it is put together once.
       if (rank === 0 || (scale === 0 && !varies(request))) continue;

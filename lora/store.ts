@@ -1,14 +1,15 @@
-/** LoRA files in memory: headers and f32 factors of those used last, as much as a limit allows. */
+/** LoRA files in memory: headers and factors of those used last, as much as a limit allows. */
 import { setImmediate } from 'node:timers/promises';
 import { isUnchanged } from '../networks/checkpoint/safetensors.ts';
 import { FeedComposer } from './compose.ts';
-import { type Factors, readFactors } from './factors.ts';
+import { readFactors } from './factors.ts';
+import { type FedFactors, packFactors } from './fed-factors.ts';
 import { type LoraFile, type LoraModule, readLoraFile } from './file.ts';
 import type { Matches } from './match.ts';
 
 /**
- * Bytes of factors that are kept when no job uses them. A LoRA for all of SDXL at rank 64 has
- * 0.37 GB as f32; attention alone, as most are, half of that.
+ * Bytes of factors that are kept when no job uses them. A LoRA for all of SDXL at rank 64 has 0.46 GB,
+ * as its file; attention alone, as most are, less than half of that.
  */
 export const MAX_CACHED_BYTES = 2 ** 30;
 
@@ -19,14 +20,14 @@ const MODULES_PER_TURN = 64;
 export interface LoadedLora {
   lora: LoraFile;
   /** Factors by module name. */
-  factors: Map<string, Factors>;
+  factors: Map<string, FedFactors>;
   bytes: number;
   /** Its modules against the checkpoint's layers, once they were compared. */
   matches: Matches | null;
 }
 
-/** Makes the factors of a module; `readFactors` for the low-rank kinds. */
-export type FactorReader = (lora: LoraFile, module: LoraModule) => Factors;
+/** Makes the factors of a module. */
+export type FactorReader = (lora: LoraFile, module: LoraModule) => FedFactors;
 
 /** One per checkpoint in use. Files are keyed by path and read anew when they changed on disk. */
 export class LoraStore {
@@ -64,7 +65,7 @@ export class LoraStore {
   async readFactors(
     loaded: LoadedLora,
     modules: readonly LoraModule[],
-    read: FactorReader = readFactors,
+    read: FactorReader = (lora, module) => packFactors(readFactors(lora, module)),
   ): Promise<void> {
     let count = 0;
     for (const module of modules) {

@@ -2,6 +2,7 @@
  * Random weights as a pure function of (seed, key, shape, std, dtype): the order of tensors in a
  * file, the chunk size of the writer and the platform change nothing.
  */
+import { encodeHalf, roundOff } from '../../networks/checkpoint/half.ts';
 
 /** The dtypes a weight can be written as; names as safetensors spells them. */
 export type WeightDtype = 'F16' | 'BF16' | 'F32';
@@ -20,26 +21,13 @@ export function allocateBits(dtype: WeightDtype, length: number): WeightBits {
 const single = new Float32Array(1);
 const singleBits = new Uint32Array(single.buffer);
 
-/** Drops the low `count` bits of an unsigned number: to nearest, ties to even. */
-function roundOff(bits: number, count: number): number {
-  const half = 2 ** (count - 1) - 1;
-  return (bits + half + ((bits >>> count) & 1)) >>> count;
-}
-
 /** Rounds a finite number below float16's largest, 65504, to a dtype and returns its bits. */
 export function encodeWeight(dtype: WeightDtype, value: number): number {
   single[0] = value;
   const bits = singleBits[0] ?? 0;
   if (dtype === 'F32') return bits;
   if (dtype === 'BF16') return roundOff(bits, 16);
-  const sign = (bits >>> 16) & 0x8000;
-  const magnitude = bits & 0x7fffffff;
-  // 2^-14 is float16's smallest normal number; below it the step is 2^-24.
-  if (magnitude < 0x38800000) {
-    single[0] = Math.abs(value) + 0.5;
-    return sign | ((singleBits[0] ?? 0) - 0x3f000000);
-  }
-  return sign | roundOff(magnitude - 0x38000000, 13);
+  return encodeHalf(value);
 }
 
 // Acklam's rational approximations of the inverse normal distribution (relative error 1.15e-9):

@@ -4,10 +4,10 @@ import { COMMON, endsOf, portInputs } from './low-rank.ts';
 
 /** What one layer is fed with; `rank` is the common first size of down and last of up. */
 export interface LoraFeed {
-  /** f32 [rank, in · kernel]; read, not copied. */
-  down: Float32Array;
-  /** f32 [out, rank]; read, not copied. */
-  up: Float32Array;
+  /** Bits of f16 [rank, in · kernel]; read, not copied. */
+  down: Uint16Array;
+  /** Bits of f16 [out, rank]; read, not copied. */
+  up: Uint16Array;
   rank: number;
   /** Factor of each rank, f32 [rank]; default 1. */
   scale?: Float32Array;
@@ -18,13 +18,14 @@ export type LoraFeeds = ReadonlyMap<string, LoraFeed>;
 
 /** An input of the session. */
 export type PortTensor =
+  | { type: 'float16'; data: Uint16Array; shape: readonly number[] }
   | { type: 'float32'; data: Float32Array; shape: readonly number[] }
   | { type: 'int64'; data: BigInt64Array; shape: readonly number[] };
 
 /** Above any number of rows: the end of "all rows". */
 const ALL_ROWS = 2n ** 40n;
 
-const EMPTY = new Float32Array(0);
+const EMPTY = new Uint16Array(0);
 
 /** Returns what the ports are fed with when there is no LoRA. */
 export function emptyFeeds(ports: readonly LoraPort[]): Record<string, PortTensor> {
@@ -49,8 +50,8 @@ function addFactors(
   { down, up, rank }: LoraFeed,
 ): void {
   const names = portInputs(layer);
-  feeds[names.down] = { type: 'float32', data: down, shape: [rank, inner, ...kernel] };
-  feeds[names.up] = { type: 'float32', data: up, shape: [out, rank] };
+  feeds[names.down] = { type: 'float16', data: down, shape: [rank, inner, ...kernel] };
+  feeds[names.up] = { type: 'float16', data: up, shape: [out, rank] };
 }
 
 function sharedFeeds(ports: readonly LoraPort[], lora: LoraFeeds): Record<string, PortTensor> {

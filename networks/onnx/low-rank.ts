@@ -26,16 +26,25 @@ export const portInputs = (layer: string) => ({ down: `${layer}.down`, up: `${la
 /** Names of its parts of the shared ones. */
 const portParts = (layer: string) => ({ end: `${layer}.end`, scale: `${layer}.scale` });
 
-/** Adds the layer's two inputs, once: `<layer>.down [rank, in, …kernel]` and `<layer>.up [out, rank]`. */
-function openPort(g: Graph, port: LoraPort): ReturnType<typeof portInputs> {
+/**
+ * Adds the layer's two inputs, once: f16 `<layer>.down [rank, in, …kernel]` and `<layer>.up [out, rank]`.
+ *
+ * @returns both as f32: widened in every run, which costs less than a percent of it, so that what is
+ *   kept and handed over is as large as the file
+ */
+function openPort(g: Graph, port: LoraPort): { down: Value; up: Value } {
   const { layer, out, kernel } = port;
   const names = portInputs(layer);
-  g.once(names.down, () => {
-    g.loraPorts.push(port);
-    g.input(names.up, 'f32', [out, `${layer}.rank`]);
-    return g.input(names.down, 'f32', [`${layer}.rank`, port.in, ...kernel]);
-  });
-  return names;
+  const rank = `${layer}.rank`;
+  const widened = (name: string, shape: (string | number)[]): Value =>
+    g.op('Cast', [g.input(name, 'f16', shape)], { to: 1 });
+  return {
+    down: g.once(names.down, () => {
+      g.loraPorts.push(port);
+      return widened(names.down, [rank, port.in, ...kernel]);
+    }),
+    up: g.once(names.up, () => widened(names.up, [out, rank])),
+  };
 }
 
 /**

@@ -11,8 +11,10 @@ import { planLoras } from '../../lora/plan.ts';
 import { LoraStore } from '../../lora/store.ts';
 import type { LoraRequest } from '../../lora/tags.ts';
 import { detectCheckpoint } from '../../networks/checkpoint/detect.ts';
+import { decodeHalf } from '../../networks/checkpoint/half.ts';
 import { readHeader } from '../../networks/checkpoint/safetensors.ts';
 import { fixtureCheckpoint, makeCached } from '../networks/fixture.ts';
+import { feedProduct } from './feed-product.ts';
 import { type SmallTensor, writeTensorFile } from './write-tensors.ts';
 
 const UNET = 'model.diffusion_model.';
@@ -48,20 +50,6 @@ async function plan(file: string, weight = 1, rest: Partial<LoraRequest> = {}) {
   return planLoras([ask('x', weight, rest)], () => ref(file), model, new LoraStore());
 }
 
-/** up · scale · down of one layer's feed, [out, in]. */
-function product(feed: LoraFeed | undefined): number[] {
-  if (!feed) return [];
-  const { down, up, rank, scale } = feed;
-  const [out, inner] = [up.length / rank, down.length / rank];
-  return Array.from({ length: out * inner }, (_, at) => {
-    let sum = 0;
-    for (let r = 0; r < rank; r++) {
-      const raised = (up[Math.floor(at / inner) * rank + r] ?? 0) * (scale[r] ?? 0);
-      sum += raised * (down[r * inner + (at % inner)] ?? 0);
-    }
-    return sum;
-  });
-}
 const near = (actual: number[], expected: number[]) => {
   expect(actual).toHaveLength(expected.length);
   for (const [i, x] of actual.entries()) expect(x).toBeCloseTo(expected[i] as number, 5);
@@ -76,11 +64,11 @@ describe('what is applied', () => {
     expect(full.messages).toEqual([]);
     expect(full.feeds(TEXT)).toBeUndefined();
     expect(twice.feeds(TEXT)?.size).toBe(1);
-    const one = product(full.feeds(UNET)?.get(TO_Q));
-    const row = [0.01 * 0.01 + 0.02 * 0.05].map((x) => x / 2);
+    const one = feedProduct(full.feeds(UNET)?.get(TO_Q));
+    const row = [(1 * 1 + 2 * 5) / 128 ** 2].map((x) => x / 2);
     expect(one[0]).toBeCloseTo(row[0] as number, 6);
     near(
-      product(twice.feeds(UNET)?.get(TO_Q)),
+      feedProduct(twice.feeds(UNET)?.get(TO_Q)),
       one.map((x) => 2 * x),
     );
     expect(full.applied).toEqual([
@@ -89,14 +77,14 @@ describe('what is applied', () => {
   });
 
   it('`scale` wins over alpha; PEFT metadata says alpha where no tensor does', async () => {
-    const plain = product((await plan(put(pair(MODULE)))).feeds(UNET)?.get(TO_Q));
+    const plain = feedProduct((await plan(put(pair(MODULE)))).feeds(UNET)?.get(TO_Q));
     const scaled = put({
       ...pair(MODULE),
       [`${MODULE}.alpha`]: { shape: [], values: [8] },
       [`${MODULE}.scale`]: { shape: [], values: [3] },
     });
     near(
-      product((await plan(scaled)).feeds(UNET)?.get(TO_Q)),
+      feedProduct((await plan(scaled)).feeds(UNET)?.get(TO_Q)),
       plain.map((x) => 3 * x),
     );
     const dotted = 'unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q';
@@ -107,7 +95,7 @@ describe('what is applied', () => {
     const text = JSON.stringify({ 'unet.r': 2, 'unet.lora_alpha': 8 });
     const peft = put(tensors, { lora_adapter_metadata: text });
     near(
-      product((await plan(peft)).feeds(UNET)?.get(TO_Q)),
+      feedProduct((await plan(peft)).feeds(UNET)?.get(TO_Q)),
       plain.map((x) => 4 * x),
     );
   });
@@ -120,12 +108,12 @@ describe('what is applied', () => {
     const made = await planLoras(requests, find, model, store);
     expect(made.applied.map(({ unetWeight }) => unetWeight)).toEqual([2, 0.5, 2]);
     const [one, other] = [await plan(a), await plan(b)].map((p) =>
-      product(p.feeds(UNET)?.get(TO_Q)),
+      feedProduct(p.feeds(UNET)?.get(TO_Q)),
     );
     const feed = made.feeds(UNET)?.get(TO_Q);
     expect(feed?.rank).toBe(7);
     near(
-      product(feed),
+      feedProduct(feed),
       (one ?? []).map((x, i) => 4 * x + 0.5 * (other?.[i] as number)),
     );
   });
@@ -150,7 +138,7 @@ describe('what is applied', () => {
     const store = new LoraStore();
     const feedAt = async (weight: number) => {
       const made = await planLoras([ask('x', weight)], () => ref(file), model, store);
-      return product(made.feeds(UNET)?.get(TO_Q));
+      return feedProduct(made.feeds(UNET)?.get(TO_Q));
     };
     const first = await feedAt(1);
     near(
@@ -164,9 +152,21 @@ describe('what is applied', () => {
     const file = put({ ...pair(MODULE, 4), [`${MODULE}.alpha`]: { shape: [], values: [2] } });
     const feed = (await plan(file, 1, { dyn: 1 })).feeds(UNET)?.get(TO_Q);
     expect(feed?.rank).toBe(1);
-    expect(product(feed)[0]).toBeCloseTo((0.01 * 0.01) / 2, 7);
+    expect(feedProduct(feed)[0]).toBeCloseTo(1 / 128 ** 2 / 2, 7);
     expect((await plan(file, 1, { dyn: 9 })).feeds(UNET)?.get(TO_Q)?.rank).toBe(4);
     expect((await plan(file, 1, { dyn: 0 })).feeds(UNET)).toBeUndefined();
+  });
+
+  it('dyn counts the ranks of the file, not those that stand for one of f32', async () => {
+    const thirds = Array.from({ length: 128 }, (_, i) => (i + 1) / 3);
+    const file = put({
+      [`${MODULE}.lora_down.weight`]: { shape: [4, 32], values: thirds },
+      [`${MODULE}.lora_up.weight`]: { shape: [32, 4], values: thirds },
+    });
+    const feed = (await plan(file, 1, { dyn: 2 })).feeds(UNET)?.get(TO_Q);
+    expect(feed?.rank).toBe(6);
+    const wanted = (1 * 1 + 2 * 33) / 9;
+    expect((feedProduct(feed)[0] as number) / wanted).toBeCloseTo(1, 6);
   });
 
   it('dyn cuts no core tensor, as in the web UI, and cuts a DoRA that is merged', async () => {
@@ -181,8 +181,8 @@ describe('what is applied', () => {
     const scale = { [`${MODULE}.dora_scale`]: { shape: [32, 1] } };
     const alpha = { [`${MODULE}.alpha`]: { shape: [], values: [2] } };
     const dora = put({ ...pair(MODULE, 4), ...scale, ...alpha });
-    const down = Array.from({ length: 32 }, (_, i) => ((i % 7) + 1) / 100);
-    const up = Array.from({ length: 32 }, (_, i) => (((4 * i) % 7) + 1) / 100);
+    const down = Array.from({ length: 32 }, (_, i) => ((i % 7) + 1) / 128);
+    const up = Array.from({ length: 32 }, (_, i) => (((4 * i) % 7) + 1) / 128);
     // The first rank alone, at the scale of all four: alpha / 4 = 1/2.
     const first = put({
       [`${MODULE}.lora_down.weight`]: { shape: [1, 32], values: down },
@@ -215,7 +215,7 @@ describe('what is applied', () => {
     const { down } = made.feeds(UNET)?.get('input_blocks.0.0') ?? {};
     expect(down).toHaveLength(2 * 9 * 9);
     expect(down?.subarray(36, 81).every((x) => x === 0)).toBe(true);
-    expect(down?.[81]).toBeCloseTo(0.02, 6);
+    expect(decodeHalf(down?.[81] as number)).not.toBe(0);
   });
 
   it('a file that changed on disk is read anew', async () => {
@@ -231,10 +231,10 @@ describe('what is applied', () => {
   });
 
   it('keeps no more factors than the limit, and those in use in any case', async () => {
-    const store = new LoraStore(600);
+    const store = new LoraStore(300);
     const files = [put(pair(MODULE)), put(pair(MODULE))];
     for (const file of files) await planLoras([ask('x', 1)], () => ref(file), model, store);
-    expect(store.bytes).toBe(2 * 64 * 4);
+    expect(store.bytes).toBe(2 * 64 * 2); // one of them, in halves
   });
 });
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 
 export interface SmallTensor {
   shape: readonly number[];
-  /** f32 values; default: 0.01, 0.02, … */
+  /** f32 values; default: 1/128, 2/128, …, which are halves, too */
   values?: readonly number[];
   /** One byte per value; default: f32. */
   dtype?: 'BOOL';
@@ -27,7 +27,7 @@ export function writeTensorFile(
     const count = shape.reduce((a, b) => a * b, 1);
     const bytes = Buffer.alloc(dtype ? count : count * 4);
     for (let i = 0; i < count; i++) {
-      const value = values?.[i] ?? ((i % 7) + 1) / 100;
+      const value = values?.[i] ?? ((i % 7) + 1) / 128;
       if (dtype) bytes[i] = value;
       else bytes.writeFloatLE(value, i * 4);
     }

@@ -1,0 +1,51 @@
+/** Numbers of half precision (IEEE 754 binary16) as bits. */
+
+const single = new Float32Array(1);
+const singleBits = new Uint32Array(single.buffer);
+
+/** Bits of infinity; all above them, up to the sign, are NaN. */
+const INFINITY = 0x7c00;
+/** 2^-14, the smallest normal number, as bits of a float32. */
+const SMALLEST_NORMAL = 0x38800000;
+/** What a number's float32 exponent is greater by, in place. */
+const REBIAS = 0x38000000;
+
+/** Drops the low `count` bits of an unsigned number: to nearest, ties to even. */
+export function roundOff(bits: number, count: number): number {
+  const half = 2 ** (count - 1) - 1;
+  return (bits + half + ((bits >>> count) & 1)) >>> count;
+}
+
+/** Rounds to half precision, to nearest and ties to even; from 65,520 on the result is infinity. */
+export function encodeHalf(value: number): number {
+  single[0] = value;
+  const bits = singleBits[0] as number;
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude < SMALLEST_NORMAL) {
+    // The step is 2^-24, which is that of float32 between 0.5 and 1.
+    single[0] = Math.abs(value) + 0.5;
+    return sign | ((singleBits[0] as number) - 0x3f000000);
+  }
+  if (magnitude > 0x7f800000) return sign | (INFINITY + 0x200);
+  return sign | Math.min(roundOff(magnitude - REBIAS, 13), INFINITY);
+}
+
+/** 2^(exponent - 25) by biased exponent. */
+const STEPS = Float64Array.from({ length: 32 }, (_, exponent) => 2 ** (Math.max(exponent, 1) - 25));
+
+/** The value of finite half-precision bits. */
+export function decodeHalf(code: number): number {
+  const exponent = (code >>> 10) & 31;
+  const mantissa = (code & 1023) + (exponent > 0 ? 1024 : 0);
+  const magnitude = mantissa * (STEPS[exponent] as number);
+  return code & 0x8000 ? -magnitude : magnitude;
+}
+
+/** Whether all codes are of finite numbers. */
+export function areFinite(codes: Uint16Array): boolean {
+  for (let i = 0; i < codes.length; i++) {
+    if (((codes[i] as number) & INFINITY) === INFINITY) return false;
+  }
+  return true;
+}
