@@ -10,6 +10,8 @@
 import { decodeHalf, encodeHalf } from '../networks/checkpoint/half.ts';
 import { type Factors, lowRankShape } from './factors.ts';
 import { type LoraFile, type LoraModule, readHalfPart, readScale } from './file.ts';
+import { sizeOf } from './kinds/algebra.ts';
+import type { Layer } from './layers.ts';
 
 /** One module's pair, ready to be fed. */
 export interface FedFactors {
@@ -28,21 +30,23 @@ export interface FedFactors {
 }
 
 /**
- * Reads the factors of a module of kind `lora` whose file has them in f16 and as they are needed.
+ * Reads the factors of a module of kind `lora` whose file has them in f16 and in the layer's sizes.
  *
- * @param columns  numbers per row that are needed: input channels times kernel
  * @returns null when they have to be computed
  * @throws LoraError SHAPE_CONTRADICTION, RANK_TOO_LARGE, NOT_FINITE; CheckpointError
  */
 export function readFedFactors(
   lora: LoraFile,
   module: LoraModule,
-  columns: number,
+  layer: Layer,
 ): FedFactors | null {
-  const { rank, in: inner, kernel } = lowRankShape(module);
-  if (module.parts.has('mid') || inner * kernel.reduce((a, b) => a * b, 1) !== columns) return null;
-  if (module.parts.get('up')?.dtype !== 'F16' || module.parts.get('down')?.dtype !== 'F16')
-    return null;
+  const { rank, out, in: inner, kernel } = lowRankShape(module);
+  const isWhole =
+    !module.parts.has('mid') &&
+    out === layer.out &&
+    inner * sizeOf(kernel) === layer.in * sizeOf(layer.kernel);
+  const isHalf = (['up', 'down'] as const).every((part) => module.parts.get(part)?.dtype === 'F16');
+  if (!isWhole || !isHalf) return null;
   return {
     rank,
     terms: 1,

@@ -207,8 +207,7 @@ async function prepare(
 }
 
 function readFittingFactors(lora: LoraFile, module: LoraModule, layer: Layer): FedFactors {
-  const columns = layer.in * sizeOf(layer.kernel);
-  const asTheyAre = module.kind === 'lora' && readFedFactors(lora, module, columns);
+  const asTheyAre = module.kind === 'lora' && readFedFactors(lora, module, layer);
   return asTheyAre || packFactors(fitFactors(readAnyFactors(lora, module), module, layer));
 }
 

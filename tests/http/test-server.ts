@@ -216,7 +216,8 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       embeddings.close();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
-      rmSync(folder, { recursive: true, force: true });
+      // Hashes may still be on their way into the folder's cache.
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
