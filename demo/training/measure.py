@@ -26,7 +26,7 @@ import scenes
 from preference import score_files
 
 FIRST_SEED = 700_000_000
-TXT2IMG_WEIGHTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.3, 1.6, 4.0, 6.0)
+TXT2IMG_WEIGHTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.6, 4.0, 6.0)
 GENTLE = 1.6  # the largest weight at which the score is to rise
 IMG2IMG = tuple((w, d) for d in (0.2, 0.35) for w in (0.0, 3.0, 5.0, 8.0))
 
@@ -73,11 +73,13 @@ def prompts(a: argparse.Namespace) -> None:
         Image.fromarray(np.concatenate([np.concatenate(cells[k : k + 10], 1) for k in range(0, len(cells), 10)])).save(a.sheet)
 
 
-def blurred_ssim(x: np.ndarray, y: np.ndarray) -> float:
-    """SSIM (Wang et al. 2004; 11x11 mean windows) of the lumas after a 9x9 mean: is the layout the same?"""
+def blurred_ssim(x: np.ndarray, y: np.ndarray, blur: int = 16) -> float:
+    """SSIM (Wang et al. 2004; 11x11 mean windows) of the lumas after a mean over 1 / blur of the side: is the layout the same?"""
+    side = x.shape[0] // blur | 1
+
     def luma(v):
         t = torch.from_numpy(v.copy()).float() @ torch.tensor([0.3, 0.59, 0.11])
-        return F.avg_pool2d(F.pad(t[None, None], (4, 4, 4, 4), mode="replicate"), 9, 1)
+        return F.avg_pool2d(F.pad(t[None, None], (side // 2,) * 4, mode="replicate"), side, 1)
 
     def mean(t):
         return F.avg_pool2d(t, 11, 1)
@@ -101,7 +103,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 def spo(a: argparse.Namespace) -> None:
     scores = np.empty((a.seeds, len(TXT2IMG_WEIGHTS)))
     layout = np.empty_like(scores)
-    after = np.empty((a.passes, len(IMG2IMG), 2))
+    after = np.empty((a.passes, len(IMG2IMG), 3))
     for i in range(a.seeds):
         rng = np.random.default_rng(FIRST_SEED + i)
         text = scenes.caption(scenes.sample_scene(rng), rng)
@@ -113,7 +115,7 @@ def spo(a: argparse.Namespace) -> None:
             for k, (w, d) in enumerate(IMG2IMG):
                 body = request(f"{text} <lora:spo:{w}>" if w else text, 10_000 + i, a.size)
                 image = call(a.url, "img2img", {**body, "steps": 60 if d < 0.3 else 45, "denoising_strength": d, "init_images": [png(plain)]})
-                after[i, k] = score_files(image[None])[0], blurred_ssim(plain, image)
+                after[i, k] = score_files(image[None])[0], blurred_ssim(plain, image), blurred_ssim(plain, image, 32)
     print(f"txt2img, {a.seeds} seeds, {a.size}x{a.size}")
     for w, s, l in zip(TXT2IMG_WEIGHTS, scores.mean(0), layout.mean(0)):
         print(f"  weight {w:5}  score {s:7.3f}  blurred SSIM with weight 0 {l:.3f}")
@@ -125,7 +127,7 @@ def spo(a: argparse.Namespace) -> None:
     for k, (w, d) in enumerate(IMG2IMG if a.passes else ()):
         base = IMG2IMG.index((0.0, d))
         print(f"  weight {w:3} denoise {d:4}  score {after[:, k, 0].mean():7.3f} ({(after[:, k, 0] > after[:, base, 0]).mean() * 100:.0f} % above weight 0)"
-              f"  blurred SSIM with what it started from {after[:, k, 1].mean():.3f}, least {after[:, k, 1].min():.3f}")
+              f"  blurred SSIM with what it started from {after[:, k, 1].mean():.3f}, least {after[:, k, 1].min():.3f}; blurred half as much {after[:, k, 2].mean():.3f}")
 
 
 def main() -> None:

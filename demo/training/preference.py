@@ -1,4 +1,4 @@
-"""The aesthetic judgement of the demo's preference training: crisp local contrast, glints, colour.
+"""The aesthetic judgement of the demo's preference training: crisp local contrast, glints, local colour.
 
 A number for a picture, computed, not learned. It is judged on the predicted clean picture of a denoising step rather than by a network on noisy
 latents: one thing less to train, and its meaning can be read here. Predicting and decoding that picture for every candidate would cost more
@@ -17,18 +17,41 @@ import torch.nn.functional as F
 LUMA = (0.3, 0.59, 0.11)
 
 
-def preference(rgb: torch.Tensor, fine_side: int = 5, wide_side: int = 17) -> torch.Tensor:
-    """Score [n] of pictures [n, 3, h, w] in 0..1: log of fine contrast, plus half the logs of glints and of colour.
+def parts(rgb: torch.Tensor, fine_side: int = 5, wide_side: int = 17) -> torch.Tensor:
+    """What is judged, per pixel: [n, 3, h, w] of pictures [n, 3, h, w] in 0..1.
 
-    Fine contrast is the mean distance of luma from its 5x5 mean; glints are what stands out brightly from 17x17 surroundings; colour is the mean
-    length of the two opponent colours. Logs, so that each part counts by how many times more of it there is.
+    Fine contrast is the squared distance of luma from its 5x5 mean; a glint is what stands out brightly from 17x17 surroundings; colour is
+    the squared distance of the two opponent colours from their 17x17 mean. All three look at surroundings only: a tint of the whole picture, which
+    is easy to learn and no beauty, gains nothing.
     """
-    luma = (rgb * rgb.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
-    fine = (luma - _mean(luma, fine_side)).abs().mean((1, 2, 3))
-    glints = F.relu(luma - _mean(luma, wide_side) - 0.04).mean((1, 2, 3))
-    r, g, b = rgb.unbind(1)
-    colour = torch.sqrt((r - g) ** 2 + (0.5 * (r + g) - b) ** 2 + 1e-6).mean((1, 2))
-    return torch.log(fine + 1e-3) + 0.5 * torch.log(glints + 1e-3) + 0.5 * torch.log(colour + 1e-2)
+    r, g, b = rgb.split(1, 1)
+    luma = LUMA[0] * r + LUMA[1] * g + LUMA[2] * b
+    fine = (luma - _mean(luma, fine_side)) ** 2
+    glints = F.relu(luma - _mean(luma, wide_side) - 0.04)
+    opponents = torch.cat([r - g, 0.5 * (r + g) - b], 1)
+    colour = ((opponents - _mean(opponents, wide_side)) ** 2).sum(1, keepdim=True)
+    return torch.cat([fine, glints, colour], 1)
+
+
+SEEN = (-0.2, 1.2)  # a little beyond what can be shown: where black and white are cut off, brightening the dark would count as contrast
+SHARES = (0.5, 0.5, 0.25)  # of the logs; those of squares count half
+FLOORS = (1e-6, 1e-3, 1e-5)
+
+
+def preference(rgb: torch.Tensor, fine_side: int = 5, wide_side: int = 17) -> torch.Tensor:
+    """Score [n] of pictures [n, 3, h, w]: log of fine contrast and half the logs of glints and colour (the squares' logs count half).
+
+    Logs, so that each part counts by how many times more of it there is.
+    """
+    means = parts(rgb, fine_side, wide_side).mean((2, 3))
+    return (torch.log(means + means.new_tensor(FLOORS)) * means.new_tensor(SHARES)).sum(1)
+
+
+def local_preference(rgb: torch.Tensor, like: torch.Tensor, fine_side: int, wide_side: int) -> torch.Tensor:
+    """What every pixel of pictures [n, 3, h, w] adds to the score of one like `like` [1, 3, h, w]: `preference` to first order, [n, h, w]."""
+    means = parts(like, fine_side, wide_side).mean((2, 3))
+    slopes = like.new_tensor(SHARES) / (means + like.new_tensor(FLOORS))
+    return (parts(rgb, fine_side, wide_side) * slopes[:, :, None, None]).sum(1)
 
 
 def _mean(x: torch.Tensor, k: int) -> torch.Tensor:
@@ -71,11 +94,15 @@ class LinearDecoder:
     def __call__(self, z: torch.Tensor) -> torch.Tensor:
         n, _, h, w = z.shape
         blocks = (_columns(z) @ self.weight).view(n, h, w, 48).permute(0, 3, 1, 2)
-        return F.pixel_shuffle(blocks, 4).clamp(0, 1)
+        return F.pixel_shuffle(blocks, 4).clamp(*SEEN)
 
     def score(self, z: torch.Tensor) -> torch.Tensor:
         """The judgement [n] of the pictures that latents stand for, with windows for half the size."""
         return preference(self(z), 3, 9)
+
+    def score_patches(self, z: torch.Tensor, like: torch.Tensor, side: int) -> torch.Tensor:
+        """What every patch of `side` latents adds to the score of a picture like `like` [1, 4, h, w]: [n, h / side, w / side]."""
+        return F.avg_pool2d(local_preference(self(z), self(like), 3, 9)[:, None], 4 * side)[:, 0]
 
 
 class Filters:
