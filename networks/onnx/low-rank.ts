@@ -29,21 +29,22 @@ const portParts = (layer: string) => ({ end: `${layer}.end`, scale: `${layer}.sc
 /**
  * Adds the layer's two inputs, once: f16 `<layer>.down [rank, in, …kernel]` and `<layer>.up [out, rank]`.
  *
+ * Nothing is told of their shapes. For every value with a shape onnxruntime's planner looks among all
+ * values given back before for one of the same shape; those of a free rank find none. Thousands of
+ * them took longer to plan than SDXL's weights to read.
+ *
  * @returns both as f32: widened in every run, which costs less than a percent of it, so that what is
  *   kept and handed over is as large as the file
  */
 function openPort(g: Graph, port: LoraPort): { down: Value; up: Value } {
-  const { layer, out, kernel } = port;
-  const names = portInputs(layer);
-  const rank = `${layer}.rank`;
-  const widened = (name: string, shape: (string | number)[]): Value =>
-    g.op('Cast', [g.input(name, 'f16', shape)], { to: 1 });
+  const names = portInputs(port.layer);
+  const widened = (name: string): Value => g.op('Cast', [g.input(name, 'f16', null)], { to: 1 });
   return {
     down: g.once(names.down, () => {
       g.loraPorts.push(port);
-      return widened(names.down, [rank, port.in, ...kernel]);
+      return widened(names.down);
     }),
-    up: g.once(names.up, () => widened(names.up, [out, rank])),
+    up: g.once(names.up, () => widened(names.up)),
   };
 }
 

@@ -41,8 +41,8 @@ export interface Initializer {
 export interface Port {
   name: string;
   type: ElementType;
-  /** A string is a free dimension. */
-  shape: (number | string)[];
+  /** A string is a free dimension; null is a shape of which nothing is told. */
+  shape: (number | string)[] | null;
 }
 
 export interface Model {
@@ -127,8 +127,10 @@ function writePort(w: BinaryWriter, port: Port): void {
   message(w, 2, () =>
     message(w, 1, () => {
       int(w, 1, ELEMENT[port.type]);
+      const { shape } = port;
+      if (shape === null) return;
       message(w, 2, () => {
-        for (const size of port.shape)
+        for (const size of shape)
           message(w, 1, () => {
             if (typeof size === 'number') int(w, 1, size);
             else text(w, 2, size);
