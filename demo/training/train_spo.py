@@ -9,7 +9,7 @@ DPO loss; a random candidate is carried on. The first steps, which lay the pictu
 
 A candidate's noise is independent from place to place, so every mosaic of candidates is a candidate, too, as likely as they are. The judgement
 is a mean over places: best and worst of all mosaics are found patch by patch. They differ by the square root of the number of patches
-more, in units of the judgement's spread, than best and worst of the pool do: what takes a cluster otherwise takes half an hour on a CPU.
+more, in units of the judgement's spread, than best and worst of the pool do.
 
 Two things hold the picture, which in so small a model drifts in tint and layout sooner than it gains detail: the candidates share the means
 of their patches, so none is chosen for them, and the loss has a term for means that move (`shift`).
@@ -108,10 +108,10 @@ def log_ratio(x: torch.Tensor, mean: torch.Tensor, base: torch.Tensor, dev: torc
     return torch.log(log.exp().clamp(1 - CLIP, 1 + CLIP))
 
 
-def mosaics(pool: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def mosaics(pool: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Win and lose [n, 4, h, w] of candidates [n, k, 4, h, w] by the scores of their patches [n, k, h / side, w / side].
 
-    Patches whose best and worst are too close show the first candidate in both. The third result is the share of the other patches.
+    Patches whose best and worst are too close show the first candidate in both.
     """
     spread = scores.std(1, keepdim=True).mean((2, 3), keepdim=True)
     share = (SHARPNESS * scores / spread).softmax(1)
@@ -122,7 +122,7 @@ def mosaics(pool: torch.Tensor, scores: torch.Tensor) -> tuple[torch.Tensor, tor
         places = places.repeat_interleave(PATCH, -2).repeat_interleave(PATCH, -1)
         return pool.gather(1, places.expand(-1, 1, *pool.shape[2:]))[:, 0]
 
-    return pick(share.argmax(1)), pick(share.argmin(1)), clear.float().mean()
+    return pick(share.argmax(1)), pick(share.argmin(1))
 
 
 def same_means(noise: torch.Tensor) -> torch.Tensor:
@@ -200,7 +200,7 @@ def train(a: argparse.Namespace) -> None:
                     scale = sampler.ac[sampler.times[i + 1]].sqrt()
                     change = filters((pool - mean[:, None]).flatten(0, 1) / scale, i + 1).unflatten(0, (n, a.pool))
                     scores = [decode.score_patches(clean[k] + change[k], clean[k : k + 1], PATCH) for k in range(n)]
-                    best, worst, clear = mosaics(pool, torch.stack(scores))
+                    best, worst = mosaics(pool, torch.stack(scores))
                 win, lose = (log_ratio(p, mean, base, dev) for p in (best, worst))
                 moved_patches = shift(mean, base, dev)
                 loss = -F.logsigmoid(BETA * (win - lose)).mean() + KEEP[i >= LATE] * moved_patches
@@ -223,12 +223,6 @@ def train(a: argparse.Namespace) -> None:
                 tint += float(moved_patches.detach().sqrt())
                 margin += float((win - lose).detach().mean())
                 taken += 1
-                if a.verbose:
-                    with torch.no_grad():
-                        seen = [decode.score(clean + filters((p - mean) / scale, i + 1)).mean() for p in (best, worst)]
-                        alone = decode.score((clean[:, None] + change).flatten(0, 1)).view(n, -1)
-                    print(f"  step {i}: clear {clear:.2f}, win {seen[0]:.4f}, lose {seen[1]:.4f}, best of the pool {alone.amax(1).mean():.4f}, "
-                          f"worst {alone.amin(1).mean():.4f}, moved {float((mean - base).pow(2).mean().sqrt() / dev):.4f}", flush=True)
             x = pool[torch.arange(n), torch.randint(a.pool, (n,), generator=g)].detach()
         episode += 1
         score = float(decode.score(x).mean())
@@ -279,7 +273,6 @@ def main() -> None:
     ap.add_argument("--minutes", type=float, default=25)
     ap.add_argument("--pool", type=int, default=8)
     ap.add_argument("--lr", type=float, default=4e-4)
-    ap.add_argument("--verbose", action="store_true")
     ap.add_argument("--strength", type=float, default=1.0, help="factor on the exported weights, so that weight 1 is a good one")
     ap.add_argument("--threads", type=int, default=1)
     ap.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,5 @@
 /** Numbers of half precision (IEEE 754 binary16) as bits. */
+import { toFloat32 } from './dtype.ts';
 
 const single = new Float32Array(1);
 const singleBits = new Uint32Array(single.buffer);
@@ -31,15 +32,15 @@ export function encodeHalf(value: number): number {
   return sign | Math.min(roundOff(magnitude - REBIAS, 13), INFINITY);
 }
 
-/** 2^(exponent - 25) by biased exponent. */
-const STEPS = Float64Array.from({ length: 32 }, (_, exponent) => 2 ** (Math.max(exponent, 1) - 25));
+let values: Float32Array | undefined;
 
-/** The value of finite half-precision bits. */
+/** The value of half-precision bits. */
 export function decodeHalf(code: number): number {
-  const exponent = (code >>> 10) & 31;
-  const mantissa = (code & 1023) + (exponent > 0 ? 1024 : 0);
-  const magnitude = mantissa * (STEPS[exponent] as number);
-  return code & 0x8000 ? -magnitude : magnitude;
+  values ??= toFloat32(
+    new Uint8Array(Uint16Array.from({ length: 65_536 }, (_, i) => i).buffer),
+    'F16',
+  ) as Float32Array;
+  return values[code] as number;
 }
 
 /** Whether all codes are of finite numbers. */

@@ -1,21 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { toFloat32 } from '../../../networks/checkpoint/dtype.ts';
 import { areFinite, decodeHalf, encodeHalf } from '../../../networks/checkpoint/half.ts';
 
-/** All finite halves from 0 up, by their bits; the table of `dtype.ts` is compared with PyTorch. */
+/** All finite halves from 0 up, by their bits; the table behind `decodeHalf` is compared with PyTorch. */
 const codes = Uint16Array.from({ length: 0x7c00 }, (_, code) => code);
-const values = toFloat32(new Uint8Array(codes.buffer), 'F16') as Float32Array;
+const values = Array.from(codes, decodeHalf);
 
 describe('half precision', () => {
-  it('reads every number', () => {
-    const wrong = [...codes].filter(
-      (code) =>
-        decodeHalf(code) !== values[code] ||
-        !Object.is(decodeHalf(code | 0x8000), -(values[code] as number)),
-    );
-    expect(wrong).toEqual([]);
-  });
-
   it('writes every number, and what lies between to the nearer one, half-way to the even one', () => {
     const wrong = [...codes].filter((code) => {
       const value = values[code] as number;
