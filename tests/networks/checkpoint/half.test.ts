@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { areFinite, decodeHalf, encodeHalf } from '../../../networks/checkpoint/half.ts';
 
-/** All finite halves from 0 up, by their bits; the table behind `decodeHalf` is compared with PyTorch. */
+/** All finite halves from 0 up, by their bits; the table behind `decodeHalf` has tests of its own in `dtype.test.ts`. */
 const codes = Uint16Array.from({ length: 0x7c00 }, (_, code) => code);
 const values = Array.from(codes, decodeHalf);
 
