@@ -1,6 +1,7 @@
 /** Takes a measurement in a process of its own. */
 import { fork } from 'node:child_process';
 import path from 'node:path';
+import { withHugePages } from '../server/engine/huge-pages.ts';
 import type { Measures } from './child.ts';
 
 /**
@@ -16,7 +17,10 @@ export function runChild<Name extends keyof Measures>(
   // This file's own extension: .ts under a loader, .js when built.
   const entry = path.join(import.meta.dirname, `child${path.extname(import.meta.filename)}`);
   return new Promise((resolve, reject) => {
-    const child = fork(entry, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(entry, [], {
+      env: withHugePages(process.env),
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     child.once('message', resolve);
     child.once('error', reject);
     child.once('exit', (code, signal) =>

@@ -10,6 +10,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Graph, LoraPort, TiledLayer, WeightInput } from './onnx/graph.ts';
 import { emptyFeeds, type LoraFeeds, type PortTensor, portFeeds } from './onnx/lora-feeds.ts';
 import { encodeModel } from './onnx/proto.ts';
+import { readAhead, weightRanges } from './read-ahead.ts';
 
 export type { LoraFeed, LoraFeeds } from './onnx/lora-feeds.ts';
 
@@ -157,6 +158,7 @@ export async function createNetwork(
   file: string,
   options: SessionOptions,
 ): Promise<Network> {
+  void readAhead(file, weightRanges(graph.model));
   try {
     const session = await InferenceSession.create(encodeModel(graph.model), {
       executionProviders: options.device === 'cpu' ? ['cpu'] : [options.device, 'cpu'],

@@ -31,7 +31,9 @@ const portParts = (layer: string) => ({ end: `${layer}.end`, scale: `${layer}.sc
  *
  * Nothing is told of their shapes. For every value with a shape onnxruntime's planner looks among all
  * values given back before for one of the same shape; those of a free rank find none. Thousands of
- * them took longer to plan than SDXL's weights to read.
+ * them took longer to plan than SDXL's weights to read. So the parts of the shared inputs have none
+ * either, and products are MatMul where there is no bias: a Gemm's result always has a shape, if only
+ * of unknown sizes.
  *
  * @returns both as f32: widened in every run, which costs less than a percent of it, so that what is
  *   kept and handed over is as large as the file
@@ -46,6 +48,14 @@ function openPort(g: Graph, port: LoraPort): { down: Value; up: Value } {
     }),
     up: g.once(names.up, () => widened(names.up)),
   };
+}
+
+/**
+ * Returns `x factorᵀ` for x f32 [..., k] and a factor f32 [n, k]: one FusedMatMul on the CPU, where
+ * onnxruntime joins the two. WebGPU knows no FusedMatMul.
+ */
+function timesTransposed(g: Graph, x: Value, factor: Value): Value {
+  return g.op('MatMul', [x, g.op('Transpose', [factor], { perm: [1, 0] })]);
 }
 
 /**
@@ -71,10 +81,10 @@ export function lowRankLinear(
     ? g.op('Slice', [whole, g.ints([rows[0]]), g.ints([rows[1]]), g.ints([0])])
     : whole;
   const reduced = g.once(`${layer} reduced ${x}`, () => {
-    const t = g.op('Gemm', [x, down], { transB: 1 });
+    const t = timesTransposed(g, x, down);
     return g.op('Mul', [g.op('Slice', [t, g.ints([0]), end, g.ints([0])]), scale]);
   });
-  return g.op('Gemm', bias ? [reduced, up, bias] : [reduced, up], { transB: 1 });
+  return bias ? g.op('Gemm', [reduced, up, bias], { transB: 1 }) : timesTransposed(g, reduced, up);
 }
 
 /**
@@ -96,8 +106,7 @@ export function lowRankConv(
   // Channels last and a 2-D right-hand side: for 0 channels onnxruntime 1.30 leaves its result unset
   // as a 1x1 convolution, and all but the first matrix of a batched MatMul; this form is one matrix.
   const pixels = g.op('Mul', [g.op('Transpose', [t], { perm: [0, 2, 3, 1] }), scale]);
-  const raised = g.op('com.microsoft:FusedMatMul', [pixels, up], { transB: 1 });
-  return g.op('Transpose', [raised], { perm: [0, 3, 1, 2] });
+  return g.op('Transpose', [timesTransposed(g, pixels, up)], { perm: [0, 3, 1, 2] });
 }
 
 /** Gives every port its part of the shared inputs; call once, when all layers are written. */
@@ -106,8 +115,8 @@ export function splitCommonInputs(g: Graph): void {
   if (ports.length === 0) return;
   const sizes = ports.map(endsOf);
   const ranks = g.input(COMMON.ranks, 'i64', [ports.length]);
-  const ends = g.input(COMMON.ends, 'i64', [sizes.reduce((sum, size) => sum + size, 0)]);
-  const scales = g.input(COMMON.scales, 'f32', [COMMON.scales]);
+  const ends = g.input(COMMON.ends, 'i64', null);
+  const scales = g.input(COMMON.scales, 'f32', null);
   const parts = ports.map(({ layer }) => portParts(layer));
   // Before all nodes that use them.
   g.model.nodes.unshift(

@@ -1,5 +1,6 @@
 /** The engine process itself: fork, channel, output, end. */
 import { type ChildProcess, fork } from 'node:child_process';
+import { withHugePages } from './huge-pages.ts';
 import type { EngineReply, EngineRequest } from './protocol.ts';
 
 /** Characters of one piece of output that reach the log. */
@@ -37,6 +38,7 @@ export function forkEngine(
   const child = fork(entry, [], {
     serialization: 'advanced',
     execArgv,
+    env: withHugePages(process.env),
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const output = (level: 'debug' | 'warn') => (data: Buffer) =>
