@@ -74,10 +74,13 @@ describe.each(CASES)('%s', (name) => {
     expect(relativeError(ours, change)).toBeLessThan(TOLERANCE);
   });
 
-  it.runIf(file.tensors.has(`${name}/bias`))('gives the bias that LyCORIS merges', () => {
-    const { bias } = merge(name, 1);
-    expect(relativeError(bias as Float32Array, read(`${name}/bias`).data)).toBeLessThan(TOLERANCE);
-  });
+  if (file.tensors.has(`${name}/bias`))
+    it('gives the bias that LyCORIS merges', () => {
+      const { bias } = merge(name, 1);
+      expect(relativeError(bias as Float32Array, read(`${name}/bias`).data)).toBeLessThan(
+        TOLERANCE,
+      );
+    });
 
   it.each([-1, 0.5, 1.5, 8])('is W + %d times its change', (multiplier) => {
     const wanted = weight.data.map((w, i) => w + multiplier * ((expected[i] as number) - w));
@@ -94,23 +97,24 @@ describe.each(CASES)('%s', (name) => {
     expect(compareSizes(module, { ...common, out: 2 * out, in: inner })).not.toBeNull();
   });
 
-  it.runIf(derivedRank(moduleOf(name).module) !== null)('has exact factors', () => {
-    const { lora, module } = moduleOf(name);
-    const parts = readParts(lora, module);
-    const { up, down, rank, scale } = deriveFactors(module, parts, scaleOf(lora, module, parts));
-    expect(rank).toBe(derivedRank(module));
-    const product = multiply(
-      { data: up, shape: [up.length / rank, rank] },
-      { data: down, shape: [rank, down.length / rank] },
-    );
-    const change = expected.map((x, i) => x - (weight.data[i] as number));
-    expect(
-      relativeError(
-        product.map((x) => x * scale),
-        change,
-      ),
-    ).toBeLessThan(TOLERANCE);
-  });
+  if (derivedRank(moduleOf(name).module) !== null)
+    it('has exact factors', () => {
+      const { lora, module } = moduleOf(name);
+      const parts = readParts(lora, module);
+      const { up, down, rank, scale } = deriveFactors(module, parts, scaleOf(lora, module, parts));
+      expect(rank).toBe(derivedRank(module));
+      const product = multiply(
+        { data: up, shape: [up.length / rank, rank] },
+        { data: down, shape: [rank, down.length / rank] },
+      );
+      const change = expected.map((x, i) => x - (weight.data[i] as number));
+      expect(
+        relativeError(
+          product.map((x) => x * scale),
+          change,
+        ),
+      ).toBeLessThan(TOLERANCE);
+    });
 
   it('leaves W as it is', () => {
     const before = read(`${name}/W`).data;

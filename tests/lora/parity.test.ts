@@ -145,7 +145,7 @@ describe.each(['sd15', 'sd2', 'sdxl'] as const)('LoRAs on tiny %s', (base) => {
     (name, weight) => compare({ [name]: weight }, `${name}.${weight}`),
   );
 
-  it.runIf(stack)('three at once, each at its own weight', () => compare(stack ?? {}, 'stack'));
+  if (stack) it('three at once, each at its own weight', () => compare(stack, 'stack'));
 
   it('weight 0 is bit-identical to none; A, B, A is bit-identical to A', async () => {
     const [a, b] = [cases[0], cases.at(-1) as LoraCase];
