@@ -6,30 +6,25 @@ import {
   SAMPLERS,
   SCHEDULERS,
 } from '../../pipelines/samplers/catalogue.ts';
-import { badArgument, type ScriptNames, type ScriptRequest, type ScriptTab } from './script.ts';
+import { badArgument, type ScriptTab } from './script.ts';
+import {
+  type Axis,
+  axis,
+  booleanAxis,
+  choiceAxis,
+  integerAxis,
+  missing,
+  numberAxis,
+  optionAxis,
+  optionChoiceAxis,
+  override,
+  rangeAxis,
+  seedAxis,
+} from './xyz-axis-kinds.ts';
 import { permutations, readNumbers } from './xyz-values.ts';
 
 /** Parts of Prompt order: 5 have 120 orders. */
 const MAX_ORDERED = 5;
-
-/** What a value changes in a request. */
-export type Changes = Partial<ScriptRequest>;
-
-/** One axis. `V` is what its texts are read as. */
-export interface Axis<V = unknown> {
-  label: string;
-  /** Read from the texts of the request. @throws HttpError SCRIPT_ARGUMENT */
-  read(texts: readonly string[], names: ScriptNames): V[];
-  apply(request: ScriptRequest, value: V, values: readonly V[]): Changes;
-  /** Caption of a value; without it `label: value`. */
-  caption?(value: V): string;
-  /** Values that A1111 shows in a list; their texts come in the `…_dropdown` argument. */
-  choices?(names: ScriptNames): readonly string[];
-  /** Changing it is dear, so it changes least often; 0 for the others. */
-  cost?: number;
-  /** Whether values of -1 are drawn. */
-  isSeed?: true;
-}
 
 const nothing = axis({
   label: 'Nothing',
@@ -246,111 +241,4 @@ function reorder(prompt: string, order: readonly string[]): string {
     from = at + token.length;
   });
   return text + prompt.slice(from);
-}
-
-function axis<V>(entry: Axis<V>): Axis<V> {
-  return entry;
-}
-
-function numberAxis(label: string, apply: (value: number) => Changes): Axis<number> {
-  return {
-    label,
-    read: (texts) => readNumbers(texts, label, false),
-    apply: (_request, value) => apply(value),
-  };
-}
-
-function integerAxis(label: string, apply: (value: number) => Changes): Axis<number> {
-  return { ...numberAxis(label, apply), read: (texts) => readNumbers(texts, label, true) };
-}
-
-function seedAxis(label: string, apply: (value: number) => Changes): Axis<number> {
-  const read = (texts: readonly string[]) =>
-    readNumbers(
-      texts.map((text) => (text === '' ? '-1' : text)),
-      label,
-      true,
-    );
-  return { ...integerAxis(label, apply), read, isSeed: true };
-}
-
-function choiceAxis(
-  label: string,
-  choices: () => readonly string[],
-  isKnown: (name: string) => boolean,
-  apply: (value: string) => Changes,
-): Axis<string> {
-  return {
-    label,
-    read(texts) {
-      const wrong = texts.find((text) => !isKnown(text));
-      if (wrong === undefined) return [...texts];
-      throw badArgument(`Unknown ${label.toLowerCase()}: ${wrong}`);
-    },
-    apply: (_request, value) => apply(value),
-    caption: (value) => value,
-    choices,
-  };
-}
-
-function optionAxis(label: string, option: string): Axis<number> {
-  return {
-    ...numberAxis(label, () => ({})),
-    apply: (request, value) => override(request, { [option]: value }),
-  };
-}
-
-/** An axis of whole numbers from 0 that an option takes. */
-function rangeAxis(label: string, option: string, maximum: number): Axis<number> {
-  return {
-    ...optionAxis(label, option),
-    read(texts) {
-      const values = readNumbers(texts, label, true);
-      const wrong = values.find((value) => value < 0 || value > maximum);
-      if (wrong === undefined) return values;
-      throw badArgument(
-        `Expected integer 0-${maximum} for the axis ${label} but received ${wrong}.`,
-      );
-    },
-  };
-}
-
-function booleanAxis(label: string, option: string): Axis<string> {
-  return optionChoiceAxis(label, option, ['Yes', 'No']);
-}
-
-function optionChoiceAxis(label: string, option: string, words: readonly string[]): Axis<string> {
-  return {
-    label,
-    read(texts) {
-      const known = words.map((word) => word.toLowerCase());
-      const wrong = texts.find((text) => !known.includes(text.toLowerCase()));
-      if (wrong === undefined) return [...texts];
-      throw badArgument(
-        `Expected one of ${words.join(', ')} for ${label} but received "${wrong}".`,
-      );
-    },
-    apply(request, text) {
-      const word = text.toLowerCase();
-      return override(request, {
-        [option]: word === 'yes' || word === 'no' ? word === 'yes' : text.toUpperCase(),
-      });
-    },
-    choices: () => words,
-  };
-}
-
-/** An axis that keeps its index but is refused when it is asked for. */
-function missing(label: string): Axis<string> {
-  return {
-    label,
-    read() {
-      throw badArgument(`X/Y/Z plot: the axis ${label} is not available.`);
-    },
-    apply: () => ({}),
-  };
-}
-
-function override(request: ScriptRequest, options: Record<string, unknown>): Changes {
-  return { override_settings: { ...request.override_settings, ...options } };
 }

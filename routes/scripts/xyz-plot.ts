@@ -14,7 +14,8 @@ import {
   type ScriptPicture,
   type ScriptRequest,
 } from './script.ts';
-import { type Axis, listAxes } from './xyz-axes.ts';
+import { listAxes } from './xyz-axes.ts';
+import type { Axis } from './xyz-axis-kinds.ts';
 import { MAX_AXIS_VALUES, splitValues } from './xyz-values.ts';
 
 const TITLE = 'X/Y/Z plot';

@@ -1,15 +1,7 @@
-/** Starts, watches and restarts the engine process; what the routes call. */
-import type {
-  EngineMemory,
-  EngineSettings,
-  Job,
-  JobResult,
-  ModelFile,
-} from '../../pipelines/job.ts';
-import { BACKOFF_LIMITS, type BackoffLimits, createBackoff } from './backoff.ts';
+/** What the routes call: jobs and other work for the engine process, one at a time. */
+import type { EngineMemory, Job, JobResult, ModelFile } from '../../pipelines/job.ts';
 import { PendingCalls } from './calls.ts';
-import { type EngineChild, forkEngine } from './child.ts';
-import { describeExit } from './exit.ts';
+import { type CallReply, EngineLifecycle, type LifecycleOptions } from './lifecycle.ts';
 import { MemoryGauge } from './memory-gauge.ts';
 import {
   type ProgressSnapshot,
@@ -19,91 +11,41 @@ import {
   snapshot,
   startProgress,
 } from './progress.ts';
-import {
-  type EngineAnswers,
-  type EngineCall,
-  EngineError,
-  type EngineReply,
-  fromErrorRecord,
-} from './protocol.ts';
+import { type EngineAnswers, type EngineCall, EngineError, fromErrorRecord } from './protocol.ts';
 import { WATCHDOG_LIMITS, type WatchdogLimits } from './watchdog.ts';
 
 export type { ProgressSnapshot } from './progress.ts';
-
-/** How long the process may take until it is ready, ms; no model is loaded in this time. */
-const START_MS = 60_000;
 
 /** The place of a job that is not part of a series. */
 const WHOLE: SeriesPlace = { index: 0, count: 1 };
 /** Pixels whose first step surely ends within the watchdog's `loadMs`. */
 const WORK_UNIT_PIXELS = 1_024 * 1_024;
 
-/** `waiting` is the time before the next start; `failed` is a crash loop. */
-export type EngineState = 'stopped' | 'starting' | 'ready' | 'waiting' | 'failed';
-
 /** Runs one job of a series; null when the series was interrupted before the job began. */
 export type RunPart = (job: Job, place: SeriesPlace) => Promise<JobResult | null>;
 
-type LogLevel = 'debug' | 'info' | 'warn' | 'error';
-
-export interface SupervisorOptions {
-  /** Path of the module that `fork` runs. */
-  entry: string;
-  /** Node's own flags for it; a loader under which this process runs must be named here. */
-  execArgv?: string[];
-  settings: EngineSettings;
-  log?: (level: LogLevel, message: string, fields: Record<string, unknown>) => void;
-  /** Called for every end that was not asked for. */
-  onExit?: (signal: string | null, code: number | null) => void;
-  backoff?: BackoffLimits;
+export interface SupervisorOptions extends LifecycleOptions {
   watchdog?: WatchdogLimits;
 }
 
 export class Supervisor {
-  readonly #options: SupervisorOptions;
-  readonly #backoffLimits: BackoffLimits;
-  readonly #backoff: ReturnType<typeof createBackoff>;
+  readonly #life: EngineLifecycle;
   readonly #calls: PendingCalls;
-  #waiters: { resolve(): void; reject(error: Error): void }[] = [];
-  #child: EngineChild | null = null;
-  #state: EngineState = 'stopped';
-  #reason: string | null = null;
-  /** What a start failed with, in the engine's own words. */
-  #startError: string | null = null;
-  #timer: NodeJS.Timeout | undefined;
-  #failedAtMs = 0;
-  /** Set when the watchdog kills: ms without a sign of life. */
-  #silentMs: number | null = null;
-  #restarts = 0;
   #job: RunningTask | null = null;
   #lastJobTimestamp = '0';
   readonly #memory = new MemoryGauge();
 
-  constructor(options: SupervisorOptions) {
-    this.#options = options;
-    this.#backoffLimits = options.backoff ?? BACKOFF_LIMITS;
-    this.#backoff = createBackoff(this.#backoffLimits);
-    this.#calls = new PendingCalls(options.watchdog ?? WATCHDOG_LIMITS, (silentMs) => {
-      this.#silentMs = silentMs;
-      this.#child?.kill();
+  constructor({ watchdog = WATCHDOG_LIMITS, ...options }: SupervisorOptions) {
+    this.#calls = new PendingCalls(watchdog, (silentMs) => this.#life.killSilent(silentMs));
+    this.#life = new EngineLifecycle(options, {
+      onReply: (reply) => this.#receive(reply),
+      onLost: (error) => this.#lost(error),
     });
   }
 
   /** State for `/health/ready`; `reason` says why the engine is not ready. */
-  status(): {
-    state: EngineState;
-    reason: string | null;
-    pid: number | null;
-    restarts: number;
-    busy: boolean;
-  } {
-    return {
-      state: this.#state,
-      reason: this.#reason,
-      pid: this.#child?.pid ?? null,
-      restarts: this.#restarts,
-      busy: this.#calls.isBusy,
-    };
+  status(): ReturnType<EngineLifecycle['status']> & { busy: boolean } {
+    return { ...this.#life.status(), busy: this.#calls.isBusy };
   }
 
   /** The running job, null when idle. */
@@ -118,7 +60,7 @@ export class Supervisor {
 
   /** Starts the process; a second call does nothing. */
   start(): void {
-    if (this.#state === 'stopped') this.#spawn();
+    this.#life.start();
   }
 
   /**
@@ -131,7 +73,7 @@ export class Supervisor {
    *   ENGINE_UNAVAILABLE, ENGINE_BUSY
    */
   async run(job: Job, taskId: string, signal?: AbortSignal): Promise<JobResult> {
-    await this.#whenReady(false);
+    await this.#life.whenReady(false);
     return this.#track(taskId, signal, (task) => this.#runPart(task, job, WHOLE, signal));
   }
 
@@ -149,7 +91,7 @@ export class Supervisor {
     return this.#track(taskId, signal, (task) =>
       work(async (job, place) => {
         if (task.record.interrupted) return null;
-        await this.#whenReady(false);
+        await this.#life.whenReady(false);
         return this.#runPart(task, job, place, signal);
       }),
     );
@@ -196,13 +138,13 @@ export class Supervisor {
    * @throws EngineError as `run` does
    */
   async load(checkpoint: ModelFile, vae: ModelFile | null): Promise<void> {
-    await this.#whenReady(true);
+    await this.#life.whenReady(true);
     await this.#call({ type: 'load', checkpoint, vae }).answer;
   }
 
   /** Gives back the engine's sessions. */
   async unload(): Promise<void> {
-    await this.#whenReady(false);
+    await this.#life.whenReady(false);
     await this.#call({ type: 'unload' }).answer;
   }
 
@@ -222,55 +164,19 @@ export class Supervisor {
    * @returns null before the first answer, or when there is no engine
    */
   async memory(): Promise<EngineMemory | null> {
-    if (this.#state !== 'ready') return null;
+    if (this.#life.state !== 'ready') return null;
     return this.#memory.read(() => this.#call({ type: 'memory' }).answer, this.#calls.isBusy);
   }
 
   /** Stops the process for good; what is in flight is rejected with ENGINE_UNAVAILABLE. */
   async stop(): Promise<void> {
-    this.#state = 'stopped';
-    this.#reason = 'The server is shutting down.';
-    clearTimeout(this.#timer);
-    this.#rejectWaiters();
-    this.#calls.rejectAll(this.#unavailable());
-    await this.#child?.leave();
+    const ended = this.#life.stop();
+    this.#calls.rejectAll(this.#life.unavailable());
+    await ended;
   }
 
-  #spawn(): void {
-    const { entry, execArgv = process.execArgv, settings } = this.#options;
-    this.#state = 'starting';
-    this.#reason = 'The engine is starting.';
-    this.#startError = null;
-    const child = forkEngine(entry, execArgv, {
-      onReply: (reply) => this.#receive(reply),
-      onExit: (code, signal) => this.#exited(code, signal),
-      onOutput: (level, text) => this.#log(level, 'engine output', { text }),
-    });
-    this.#child = child;
-    this.#timer = setTimeout(() => {
-      this.#startError = `The engine was not ready after ${START_MS / 1000} s.`;
-      child.kill();
-    }, START_MS);
-    child.send({ type: 'init', settings });
-  }
-
-  #receive(reply: EngineReply): void {
+  #receive(reply: CallReply): void {
     switch (reply.type) {
-      case 'ready':
-        clearTimeout(this.#timer);
-        this.#state = 'ready';
-        this.#reason = null;
-        this.#log('info', 'engine ready', { pid: this.#child?.pid });
-        for (const { resolve } of this.#waiters.splice(0)) resolve();
-        return;
-      case 'fatal':
-        this.#startError = reply.error.message;
-        this.#log('error', 'engine cannot start', { error: reply.error });
-        this.#child?.kill();
-        return;
-      case 'log':
-        this.#log('info', reply.message, reply.fields);
-        return;
       case 'progress':
         this.#beat(reply.id);
         if (this.#job?.id === reply.id) {
@@ -289,7 +195,7 @@ export class Supervisor {
         return;
       case 'failed': {
         const { code, message, stack } = reply.error;
-        this.#log('warn', 'engine call failed', { code, error: message, stack });
+        this.#life.log('warn', 'engine call failed', { code, error: message, stack });
         // A clear refusal is work, too: the process is sound.
         this.#beat(reply.id);
         this.#calls.reject(reply.id, fromErrorRecord(reply.error));
@@ -298,33 +204,11 @@ export class Supervisor {
     }
   }
 
-  #exited(code: number | null, signal: NodeJS.Signals | null): void {
-    const error = describeExit(code, signal, this.#silentMs);
-    const wasLoading = this.#state === 'starting' || this.#calls.isLoading;
-    clearTimeout(this.#timer);
-    this.#child = null;
-    this.#silentMs = null;
+  #lost(error: EngineError): boolean {
+    const { isLoading } = this.#calls;
     this.#memory.forget();
     this.#calls.rejectAll(error);
-    if (this.#state === 'stopped') return;
-    this.#options.onExit?.(signal, code);
-    this.#log('error', 'engine exited', { code, signal, error: error.message });
-    // What the engine said before it ended tells more than how it ended.
-    const cause = this.#startError ?? error.message;
-    const delayMs = this.#backoff.exited(wasLoading);
-    if (delayMs === null) {
-      this.#state = 'failed';
-      this.#failedAtMs = performance.now();
-      this.#reason = `The engine keeps failing: ${cause}`;
-      this.#rejectWaiters();
-      return;
-    }
-    this.#state = 'waiting';
-    this.#reason = `${cause} It is being started again.`;
-    this.#timer = setTimeout(() => {
-      this.#restarts += 1;
-      this.#spawn();
-    }, delayMs);
+    return isLoading;
   }
 
   #call<C extends EngineCall>(call: C): { id: number; answer: Promise<EngineAnswers[C['type']]> } {
@@ -332,12 +216,12 @@ export class Supervisor {
       throw busy();
     }
     const opened = this.#calls.open<C['type']>(call.type, measureWork(call));
-    this.#child?.send({ ...call, id: opened.id });
+    this.#life.send({ ...call, id: opened.id });
     return opened;
   }
 
   #beat(id: number): void {
-    if (this.#calls.beat(id)) this.#backoff.worked();
+    if (this.#calls.beat(id)) this.#life.worked();
   }
 
   #control(flags: { interrupted: boolean; skipped: boolean }): boolean {
@@ -345,35 +229,8 @@ export class Supervisor {
     const { id, record } = this.#job;
     record.interrupted ||= flags.interrupted;
     record.skipped ||= flags.skipped;
-    if (id !== null) this.#child?.send({ type: 'control', id, ...flags });
+    if (id !== null) this.#life.send({ type: 'control', id, ...flags });
     return true;
-  }
-
-  /** Resolves when the engine takes calls; `retry` starts it again after a crash loop. */
-  #whenReady(retry: boolean): Promise<void> {
-    if (this.#state === 'ready') return Promise.resolve();
-    const cooledMs = performance.now() - this.#failedAtMs;
-    if (this.#state === 'failed' && (retry || cooledMs > this.#backoffLimits.loopWindowMs)) {
-      this.#backoff.worked();
-      this.#restarts += 1;
-      this.#spawn();
-    }
-    if (this.#state === 'failed' || this.#state === 'stopped') {
-      return Promise.reject(this.#unavailable());
-    }
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
-  }
-
-  #rejectWaiters(): void {
-    for (const { reject } of this.#waiters.splice(0)) reject(this.#unavailable());
-  }
-
-  #unavailable(): EngineError {
-    return new EngineError('ENGINE_UNAVAILABLE', this.#reason ?? 'The engine is not running.');
-  }
-
-  #log(level: LogLevel, message: string, fields: Record<string, unknown>): void {
-    this.#options.log?.(level, message, fields);
   }
 }
 
