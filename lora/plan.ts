@@ -14,9 +14,9 @@ import type { LoraRequest } from './tags.ts';
 
 /** A LoRA file as the catalogue resolved it. */
 export interface LoraRef {
-  /** What answers call it. */
+  /** As a tag of the job's prompt says it. */
   name: string;
-  /** Real path. */
+  /** Absolute path with symbolic links resolved. */
   path: string;
   /** 12 hex digits for the infotext's `Lora hashes`; null while it is not known. */
   hash: string | null;

@@ -2,8 +2,10 @@
  * Jobs and their results as plain data: what crosses the channel between the HTTP process and the
  * engine process. Types only, nothing here runs.
  */
+import type { LoraRef } from '../lora/plan.ts';
 import type { JobOptions } from './job-options.ts';
 
+export type { LoraRef } from '../lora/plan.ts';
 export type { JobOptions, NoiseSource } from './job-options.ts';
 
 /** A weights file as a catalogue resolved it; the engine never looks names up. */
@@ -13,16 +15,6 @@ export interface ModelFile {
   /** Name without folder and extension, as the infotext prints it (`Model: name`). */
   name: string;
   /** First 10 hex digits of the file's SHA-256; null while it is not known yet. */
-  hash: string | null;
-}
-
-/** A LoRA file as the catalogue resolved it. */
-export interface LoraRef {
-  /** As a tag of the job's prompt says it. */
-  name: string;
-  /** Absolute path with symbolic links resolved. */
-  path: string;
-  /** 12 hex digits for the infotext's `Lora hashes`; null while it is not known. */
   hash: string | null;
 }
 
