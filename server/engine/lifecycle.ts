@@ -34,6 +34,7 @@ export interface LifecycleHandlers {
   onLost(error: EngineError): boolean;
 }
 
+/** One process after the other; it knows nothing of what calls ask for. */
 export class EngineLifecycle {
   readonly #options: LifecycleOptions;
   readonly #handlers: LifecycleHandlers;
@@ -127,6 +128,7 @@ export class EngineLifecycle {
     await this.#child?.leave();
   }
 
+  /** Writes to the log of whoever made this; does nothing without one. */
   log(level: LogLevel, message: string, fields: Record<string, unknown>): void {
     this.#options.log?.(level, message, fields);
   }

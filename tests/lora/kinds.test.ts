@@ -29,6 +29,10 @@ function moduleOf(name: string) {
   return { lora, module: lora.modules[0] as (typeof lora.modules)[0] };
 }
 
+/** Whether the case is fed as factors that are worked out, not merged. */
+const hasFactors = (name: string) => derivedRank(moduleOf(name).module) !== null;
+const changesBias = (name: string) => file.tensors.has(`${name}/bias`);
+
 function merge(name: string, multiplier: number) {
   const { lora, module } = moduleOf(name);
   const parts = readParts(lora, module);
@@ -62,6 +66,8 @@ it('has a case for every kind', () => {
     'oft',
   ]);
   expect(CASES.length).toBeGreaterThan(25);
+  expect(CASES.filter(changesBias)).toHaveLength(3);
+  expect(CASES.filter(hasFactors)).toHaveLength(5);
 });
 
 describe.each(CASES)('%s', (name) => {
@@ -74,7 +80,7 @@ describe.each(CASES)('%s', (name) => {
     expect(relativeError(ours, change)).toBeLessThan(TOLERANCE);
   });
 
-  if (file.tensors.has(`${name}/bias`))
+  if (changesBias(name))
     it('gives the bias that LyCORIS merges', () => {
       const { bias } = merge(name, 1);
       expect(relativeError(bias as Float32Array, read(`${name}/bias`).data)).toBeLessThan(
@@ -97,7 +103,7 @@ describe.each(CASES)('%s', (name) => {
     expect(compareSizes(module, { ...common, out: 2 * out, in: inner })).not.toBeNull();
   });
 
-  if (derivedRank(moduleOf(name).module) !== null)
+  if (hasFactors(name))
     it('has exact factors', () => {
       const { lora, module } = moduleOf(name);
       const parts = readParts(lora, module);
