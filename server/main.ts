@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command `sdserve`. */
-import { readSettings, StartError } from './settings.ts';
+import { StartError } from './read-flags.ts';
+import { readSettings } from './settings.ts';
 import { startServer } from './start.ts';
 
 try {

@@ -1,19 +1,16 @@
-/** Command line and environment, read once into one frozen record; the only reader of either. */
+/** The settings that command line and environment come to: one frozen record, made once. */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
-import { FLAGS, type FlagName, IGNORED_FLAGS } from './flags.ts';
+import type { FlagName } from './flags.ts';
 import { DEFAULT_QUEUE_SIZE } from './limits.ts';
+import { dropIgnored, readEnvironment, readFlags, StartError } from './read-flags.ts';
 import { countThreads } from './threads.ts';
 
 const MAX_PORT = 65_535;
 /** Jobs that may be asked to wait; each holds its request, up to 64 MB. */
 const MAX_QUEUE_SIZE = 10_000;
 const MAX_THREADS = 1_024;
-const ENVIRONMENT_PREFIX = 'SDSERVE_';
-const TRUE_WORDS = new Set(['1', 'true', 'yes', 'on']);
-
 const RawSettings = z.object({
   port: z.coerce.number().int().min(0).max(MAX_PORT).default(7_860),
   listen: z.boolean().default(false),
@@ -96,17 +93,6 @@ export interface Settings {
   readonly ignoredFlags: readonly string[];
 }
 
-/** A start that is refused, with one line for the terminal and the exit code. */
-export class StartError extends Error {
-  readonly exitCode: number;
-
-  constructor(message: string, exitCode = 2) {
-    super(message);
-    this.name = 'StartError';
-    this.exitCode = exitCode;
-  }
-}
-
 /**
  * Reads the settings: a flag wins over its `SDSERVE_` variable, that over the default.
  *
@@ -172,63 +158,6 @@ export function readSettings(
   });
 }
 
-/** Takes A1111's flags without meaning out of the arguments, with their values. */
-function dropIgnored(args: readonly string[]): { kept: string[]; ignored: string[] } {
-  const takesValue = new Map(IGNORED_FLAGS.map(({ name, value }) => [`--${name}`, value === true]));
-  const kept: string[] = [];
-  const ignored: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i] ?? '';
-    const [flag = ''] = arg.split('=', 1);
-    const hasValue = takesValue.get(flag);
-    if (hasValue === undefined) {
-      kept.push(arg);
-      continue;
-    }
-    ignored.push(flag);
-    if (hasValue && flag === arg && args[i + 1]?.startsWith('-') === false) i++;
-  }
-  return { kept, ignored };
-}
-
-function readFlags(args: readonly string[], version: string): Record<string, unknown> {
-  const command = new Command('sdserve')
-    .description('Stable Diffusion web UI API server')
-    .version(version)
-    .allowExcessArguments(false)
-    .showSuggestionAfterError(false)
-    .exitOverride()
-    .configureOutput({ writeErr: () => {} });
-  for (const flag of FLAGS) {
-    command.option(`--${flag.name}${'value' in flag ? ` <${flag.value}>` : ''}`, flag.describe);
-  }
-  try {
-    command.parse(args, { from: 'user' });
-  } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    // --help and --version have printed what was asked for.
-    if (error.exitCode === 0) throw new StartError('', 0);
-    throw new StartError(`${error.message.replace(/^error: /, '')} (see --help)`);
-  }
-  const values: Record<string, unknown> = {};
-  const options = command.opts<Record<string, unknown>>();
-  for (const { name } of FLAGS) {
-    const value = options[toCamelCase(name)];
-    if (value !== undefined) values[name] = value;
-  }
-  return values;
-}
-
-function readEnvironment(env: Readonly<Record<string, string | undefined>>) {
-  const values: Record<string, unknown> = {};
-  for (const { name, kind } of FLAGS) {
-    const value = env[ENVIRONMENT_PREFIX + name.toUpperCase().replaceAll('-', '_')];
-    if (value === undefined || value === '') continue;
-    values[name] = kind === 'switch' ? TRUE_WORDS.has(value.toLowerCase()) : value;
-  }
-  return values;
-}
-
 function describeIssue(issue: z.core.$ZodIssue | undefined): string {
   return `--${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'} (see --help)`;
 }
@@ -273,10 +202,6 @@ function splitList(list: string): string[] {
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '');
-}
-
-function toCamelCase(name: string): string {
-  return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /** The folder of package.json: one up from the sources, two up from the compiled files. */

@@ -1,6 +1,7 @@
 /** The real command with the engine of `fake-engine.ts`. */
 import { fileURLToPath } from 'node:url';
-import { readSettings, StartError } from '../../server/settings.ts';
+import { StartError } from '../../server/read-flags.ts';
+import { readSettings } from '../../server/settings.ts';
 import { startServer } from '../../server/start.ts';
 
 const entry = fileURLToPath(new URL('./fake-engine.ts', import.meta.url));

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FLAGS, IGNORED_FLAGS } from '../../server/flags.ts';
-import { readSettings, StartError } from '../../server/settings.ts';
+import { StartError } from '../../server/read-flags.ts';
+import { readSettings } from '../../server/settings.ts';
 import { countThreads } from '../../server/threads.ts';
 
 let folder: string;
